@@ -1,0 +1,283 @@
+"""The compiled routing table: frozen values, the only thing both planes know of each other.
+
+Control compiles it from configuration and state, the link carries it (msgpack), the data plane
+installs it.  A value here cannot be wrong once it exists: what the data plane needs to be true
+is checked in `__post_init__`, which the decoder runs as well.
+
+Units: times in seconds (`_s`), shares in basis points (`_bp`), sizes in bytes.
+Header names are lower case throughout.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from router.errors import ConfigError
+
+FULL: Final = 10_000
+"""A whole route's traffic in basis points."""
+
+
+class Role(StrEnum):
+    """What a version is in its route at this moment."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+    PREVIEW = "preview"
+    SHADOW = "shadow"
+
+
+class Balance(StrEnum):
+    """How a version's endpoint is chosen."""
+
+    LEAST_REQUEST = "leastRequest"
+    P2C = "p2c"
+    ROUND_ROBIN = "roundRobin"
+
+
+class HeaderMatch(StrEnum):
+    """How a header's value is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+class StickyKind(StrEnum):
+    """Where a sticky key may be found."""
+
+    HEADER = "header"
+    COOKIE = "cookie"
+    BODY = "body"
+    API_KEY = "apiKey"
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of everything here: immutable, compared by value, cheap to send."""
+
+
+class HeaderCondition(_Value, frozen=True):
+    """One header that must be there with such a value; `present` ignores `value`."""
+
+    name: str
+    match: HeaderMatch = HeaderMatch.EXACT
+    value: str = ""
+
+
+class Rule(_Value, frozen=True):
+    """One match rule of a route; every part that is given must hold.
+
+    `path` compares the whole path, `path_prefix` whole segments (`/v1` matches `/v1` and
+    `/v1/x`, not `/v1x`).  `model` is the body's top-level `model`, or the `{model}` of a KServe
+    path.
+    """
+
+    path: str | None = None
+    path_prefix: str | None = None
+    model: str | None = None
+    methods: tuple[str, ...] = ()
+    headers: tuple[HeaderCondition, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.path_prefix is not None:
+            raise ConfigError("a rule has a path or a path prefix, not both")
+
+
+class Tls(_Value, frozen=True):
+    """How an https endpoint is verified; a pool never mixes two different ones."""
+
+    verify: bool = True
+    ca_file: str | None = None
+    server_name: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class Endpoint(_Value, frozen=True):
+    """One model server.
+
+    `url` is as configured: its identity in metrics and logs.  `base_path` has no slash at its
+    end.  With `dns`, every address that the name resolves to is an endpoint of its own.
+    """
+
+    url: str
+    host: str
+    port: int
+    https: bool = False
+    base_path: str = ""
+    dns: bool = False
+    tls: Tls = Tls()
+
+    @property
+    def authority(self) -> str:
+        """The Host field that this endpoint expects (RFC 9110 §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.https else 80) else f"{host}:{self.port}"
+
+
+class Version(_Value, frozen=True):
+    """One version of the model behind a route; `model` is its name on its own servers."""
+
+    name: str
+    role: Role
+    weight_bp: int
+    endpoints: tuple[Endpoint, ...]
+    model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight_bp <= FULL:
+            raise ConfigError(f"weight {self.weight_bp} of {self.name} is not in 0..{FULL}")
+        if not self.endpoints:
+            raise ConfigError(f"version {self.name} has no endpoint")
+
+
+class StickySource(_Value, frozen=True):
+    """One place to look for a key; `name` is a header, a cookie or a top-level body field."""
+
+    kind: StickyKind
+    name: str = ""
+
+
+class HeaderRoute(_Value, frozen=True):
+    """Requests that carry these headers go to one version, whatever the weights."""
+
+    conditions: tuple[HeaderCondition, ...]
+    version: str
+
+
+class Timeouts(_Value, frozen=True):
+    """Deadlines of each phase; a stream has none in all."""
+
+    connect_s: float = 2.0
+    first_byte_s: float = 120.0
+    idle_s: float = 60.0
+
+
+class Retry(_Value, frozen=True):
+    """When an attempt that failed before the first response byte is made again.
+
+    `attempts` counts the first one.  `statuses` are upstream answers that count as failed.
+    `budget_percent` bounds retries to a share of the route's requests (at least 3 a second).
+    `canary_fallback` sends a canary's failed request to stable.
+    """
+
+    attempts: int = 2
+    on_connect: bool = True
+    on_reset: bool = True
+    statuses: tuple[int, ...] = ()
+    budget_percent: float = 20.0
+    canary_fallback: bool = True
+    methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE")
+
+
+class Health(_Value, frozen=True):
+    """Active probes of each endpoint."""
+
+    path: str = "/health"
+    interval_s: float = 5.0
+    timeout_s: float = 2.0
+    unhealthy_after: int = 3
+    healthy_after: int = 2
+    statuses: tuple[int, ...] = (200,)
+
+
+class Limits(_Value, frozen=True):
+    """Bounds of one route in one worker.
+
+    `max_replay_bytes`: longer request bodies stream through and are never sent again.
+    `max_inspect_bytes`: `model` and a sticky body field must stand within these first bytes.
+    """
+
+    max_in_flight: int = 1024
+    max_queue: int = 1024
+    queue_timeout_s: float = 5.0
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_replay_bytes: int = 1024 * 1024
+    max_inspect_bytes: int = 1024 * 1024
+
+
+class Route(_Value, frozen=True):
+    """One public entry.
+
+    `versions` stand newest first: the order in which sticky keys are shared out.  `order` is the
+    route's place in the configuration: the last tie-break between equal rules.
+    """
+
+    name: str
+    order: int
+    rules: tuple[Rule, ...]
+    versions: tuple[Version, ...]
+    sticky: tuple[StickySource, ...] = ()
+    header_routes: tuple[HeaderRoute, ...] = ()
+    balance: Balance = Balance.LEAST_REQUEST
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    health: Health | None = None
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        names = [version.name for version in self.versions]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"route {self.name} names a version twice")
+        if (total := sum(version.weight_bp for version in self.versions)) != FULL:
+            raise ConfigError(f"weights of route {self.name} sum to {total}, not {FULL}")
+        for header_route in self.header_routes:
+            if header_route.version not in names:
+                raise ConfigError(f"header route to unknown version {header_route.version}")
+
+    @property
+    def stable(self) -> Version:
+        """The version that a failed canary's requests fall back to."""
+        for version in self.versions:
+            if version.role is Role.STABLE:
+                return version
+        return max(self.versions, key=lambda version: version.weight_bp)
+
+
+class Snapshot(_Value, frozen=True):
+    """The whole table of one generation."""
+
+    generation: int
+    routes: tuple[Route, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [route.name for route in self.routes]
+        if len(set(names)) != len(names):
+            raise ConfigError("two routes have one name")
+
+
+class SnapshotChange(_Value, frozen=True):
+    """What differs between two generations: a weight that moves must not resend 10 000 routes."""
+
+    generation: int
+    base: int
+    changed: tuple[Route, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def difference(old: Snapshot, new: Snapshot) -> SnapshotChange:
+    """Tell what turns `old` into `new`; `apply` is its inverse."""
+    before = {route.name: route for route in old.routes}
+    after = {route.name for route in new.routes}
+    return SnapshotChange(
+        generation=new.generation,
+        base=old.generation,
+        changed=tuple(route for route in new.routes if before.get(route.name) != route),
+        removed=tuple(name for name in before if name not in after),
+    )
+
+
+def apply(snapshot: Snapshot, change: SnapshotChange) -> Snapshot:
+    """Make the next generation.
+
+    Raises:
+        ConfigError: `change` was made against another generation.
+    """
+    if change.base != snapshot.generation:
+        raise ConfigError(f"change for {change.base} does not fit {snapshot.generation}")
+    routes = {route.name: route for route in snapshot.routes if route.name not in change.removed}
+    routes |= {route.name: route for route in change.changed}
+    ordered = sorted(routes.values(), key=lambda route: route.order)
+    return Snapshot(generation=change.generation, routes=tuple(ordered))

@@ -1,0 +1,190 @@
+"""Every metric family: its name, type, labels, buckets and meaning, in one table.
+
+Rules: label values come only from configuration; units follow Prometheus conventions; a family
+is exported from the moment the thing that it measures exists, at zero.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """How workers' values are merged: counters and histograms add up, and so do gauges."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family; `buckets` are a histogram's upper bounds without +Inf."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+# vLLM's request-latency buckets, finer below 0.1 s.
+DURATION_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50,
+    60, 120, 240, 480, 960, 1920,
+)  # fmt: skip
+# vLLM's time-to-first-token buckets.
+FIRST_TOKEN_BUCKETS: Final = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40,
+    80, 160, 640, 2560,
+)  # fmt: skip
+INTER_CHUNK_BUCKETS: Final = (
+    0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2,
+    0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 20, 40, 80,
+)  # fmt: skip
+OVERHEAD_BUCKETS: Final = (
+    0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+)  # fmt: skip
+LOOP_DELAY_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+_VERSION: Final = ("route", "version")
+_ROLE: Final = ("route", "version", "role")
+
+REQUESTS: Final = Family(
+    "model_requests_total",
+    Kind.COUNTER,
+    (*_ROLE, "code"),
+    "Requests that got an answer or an error, by HTTP status (499: the client went away).",
+)
+ERRORS: Final = Family(
+    "model_errors_total",
+    Kind.COUNTER,
+    (*_ROLE, "reason"),
+    "Failures of the version: never a 4xx, never a client that went away.",
+)
+DURATION: Final = Family(
+    "model_request_duration_seconds",
+    Kind.HISTOGRAM,
+    _VERSION,
+    "From the request accepted to the last byte of its answer.",
+    DURATION_BUCKETS,
+)
+FIRST_BYTE: Final = Family(
+    "model_time_to_first_byte_seconds",
+    Kind.HISTOGRAM,
+    _VERSION,
+    "From the request accepted to the first byte of the answer's head.",
+    FIRST_TOKEN_BUCKETS,
+)
+FIRST_TOKEN: Final = Family(
+    "model_time_to_first_token_seconds",
+    Kind.HISTOGRAM,
+    _VERSION,
+    "From the request accepted to the first streamed event with content.",
+    FIRST_TOKEN_BUCKETS,
+)
+INTER_CHUNK: Final = Family(
+    "model_inter_chunk_seconds",
+    Kind.HISTOGRAM,
+    _VERSION,
+    "Gap between two chunks of a stream.",
+    INTER_CHUNK_BUCKETS,
+)
+TOKENS: Final = Family(
+    "model_tokens_total",
+    Kind.COUNTER,
+    (*_VERSION, "type"),
+    "Tokens as the model server reported them: prompt, completion.",
+)
+FINISH_REASONS: Final = Family(
+    "model_finish_reasons_total",
+    Kind.COUNTER,
+    (*_VERSION, "reason"),
+    "Why generations ended: stop, length, tool_calls, content_filter, other.",
+)
+IN_FLIGHT: Final = Family(
+    "model_requests_in_flight", Kind.GAUGE, _VERSION, "Requests being answered now."
+)
+WEIGHT: Final = Family("model_weight", Kind.GAUGE, _ROLE, "Share of the route in force, 0 to 1.")
+OVERHEAD: Final = Family(
+    "router_overhead_seconds",
+    Kind.HISTOGRAM,
+    ("stage",),
+    "Time the router itself added: request = read to forwarded, response = read to relayed.",
+    OVERHEAD_BUCKETS,
+)
+RETRIES: Final = Family(
+    "router_retries_total", Kind.COUNTER, (*_VERSION, "reason"), "Attempts made again, by cause."
+)
+FALLBACKS: Final = Family(
+    "router_fallbacks_total",
+    Kind.COUNTER,
+    (*_VERSION, "reason"),
+    "Requests of a failed canary that were answered by stable.",
+)
+ENDPOINT_HEALTHY: Final = Family(
+    "router_endpoint_healthy",
+    Kind.GAUGE,
+    (*_VERSION, "endpoint"),
+    "Workers that hold this endpoint healthy, as a share of all workers (0 to 1).",
+)
+UNROUTED: Final = Family(
+    "router_unrouted_requests_total",
+    Kind.COUNTER,
+    ("code",),
+    "Requests refused before a version was chosen, by error code.",
+)
+REFUSALS: Final = Family(
+    "router_http_refusals_total",
+    Kind.COUNTER,
+    ("status", "reason"),
+    "Messages refused for their HTTP syntax, framing or size.",
+)
+QUEUED: Final = Family(
+    "router_queued_requests", Kind.GAUGE, ("route",), "Requests waiting for a free place."
+)
+QUEUE_FULL: Final = Family(
+    "router_queue_refusals_total",
+    Kind.COUNTER,
+    ("route", "reason"),
+    "Requests refused by admission: full, deadline.",
+)
+CONNECTIONS: Final = Family(
+    "router_client_connections", Kind.GAUGE, ("worker",), "Open client connections."
+)
+UPSTREAM_CONNECTIONS: Final = Family(
+    "router_upstream_connections",
+    Kind.GAUGE,
+    ("worker", "state"),
+    "Connections to model servers: idle, busy, connecting.",
+)
+LOOP_DELAY: Final = Family(
+    "router_event_loop_delay_seconds",
+    Kind.HISTOGRAM,
+    ("worker",),
+    "How late the worker's event loop ran a timer.",
+    LOOP_DELAY_BUCKETS,
+)
+LOG_DROPPED: Final = Family(
+    "router_access_log_dropped_total",
+    Kind.COUNTER,
+    ("worker",),
+    "Access-log lines dropped because the writer could not keep up.",
+)
+GENERATION: Final = Family(
+    "router_snapshot_generation", Kind.GAUGE, ("worker",), "Generation that the worker serves."
+)
+RELOADS: Final = Family(
+    "router_config_reloads_total", Kind.COUNTER, ("result",), "Configuration loads: ok, refused."
+)
+WORKER_RESTARTS: Final = Family(
+    "router_worker_restarts_total", Kind.COUNTER, (), "Workers that connected again as new ones."
+)
+
+ALL: Final = (
+    REQUESTS, ERRORS, DURATION, FIRST_BYTE, FIRST_TOKEN, INTER_CHUNK, TOKENS, FINISH_REASONS,
+    IN_FLIGHT, WEIGHT, OVERHEAD, RETRIES, FALLBACKS, ENDPOINT_HEALTHY, UNROUTED, REFUSALS, QUEUED,
+    QUEUE_FULL, CONNECTIONS, UPSTREAM_CONNECTIONS, LOOP_DELAY, LOG_DROPPED, GENERATION, RELOADS,
+    WORKER_RESTARTS,
+)  # fmt: skip
+BY_NAME: Final = {family.name: family for family in ALL}

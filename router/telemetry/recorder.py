@@ -1,0 +1,178 @@
+"""What a worker counts: plain numbers, bound once per route and version, no locks, no look-ups.
+
+prometheus_client's own children cost about 1.5 µs a histogram observation (a lock and a linear
+scan of the buckets); these cost 0.2 µs.  `series()` turns them into what travels up the link;
+control merges and exports them with prometheus_client.
+
+One event loop owns a recorder; nothing here is safe to use from two threads.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from router.errors import FailureReason
+from router.telemetry import families
+from router.telemetry.families import Family
+
+Labels = tuple[str, ...]
+
+
+class Series(msgspec.Struct, frozen=True, array_like=True):
+    """One series as it travels: a number, or a histogram's bucket counts with their sum."""
+
+    family: str
+    labels: Labels
+    value: float = 0.0
+    buckets: list[int] | None = None
+
+
+class Histogram:
+    """Bucket counts (not cumulative, the last one is +Inf) and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds: Final = bounds
+        self.counts: Final = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value; a value on a bound belongs to that bucket (`le`)."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def series(self, family: Family, labels: Labels) -> Series:
+        """The wire form of this moment."""
+        return Series(family.name, labels, self.sum, self.counts.copy())
+
+
+class RoleCounts:
+    """Answers and failures of a version while it has one role."""
+
+    __slots__ = ("errors", "requests")
+
+    def __init__(self) -> None:
+        self.requests: Final[dict[int, int]] = {}
+        self.errors: Final[dict[FailureReason, int]] = {}
+
+
+class VersionRecorder:
+    """Everything counted for one version of one route."""
+
+    __slots__ = (
+        "changed",
+        "completion_tokens",
+        "duration",
+        "fallbacks",
+        "finish_reasons",
+        "first_byte",
+        "first_token",
+        "in_flight",
+        "inter_chunk",
+        "prompt_tokens",
+        "retries",
+        "roles",
+        "route",
+        "version",
+    )
+
+    def __init__(self, route: str, version: str) -> None:
+        self.route: Final = route
+        self.version: Final = version
+        self.roles: Final[dict[str, RoleCounts]] = {}
+        self.duration: Final = Histogram(families.DURATION.buckets)
+        self.first_byte: Final = Histogram(families.FIRST_BYTE.buckets)
+        self.first_token: Final = Histogram(families.FIRST_TOKEN.buckets)
+        self.inter_chunk: Final = Histogram(families.INTER_CHUNK.buckets)
+        self.finish_reasons: Final[dict[str, int]] = {}
+        self.retries: Final[dict[str, int]] = {}
+        self.fallbacks: Final[dict[str, int]] = {}
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
+        self.in_flight = 0
+        self.changed = True
+
+    def role(self, role: str) -> RoleCounts:
+        """The counts of one role; a version that is promoted goes on in another's."""
+        return self.roles.setdefault(role, RoleCounts())
+
+    def series(self) -> Iterator[Series]:
+        """All series of this recorder, in their wire form."""
+        version = (self.route, self.version)
+        for role, counts in self.roles.items():
+            for status, number in counts.requests.items():
+                yield Series(families.REQUESTS.name, (*version, role, str(status)), number)
+            for failure, number in counts.errors.items():
+                yield Series(families.ERRORS.name, (*version, role, failure.value), number)
+        yield self.duration.series(families.DURATION, version)
+        yield self.first_byte.series(families.FIRST_BYTE, version)
+        yield self.first_token.series(families.FIRST_TOKEN, version)
+        yield self.inter_chunk.series(families.INTER_CHUNK, version)
+        yield Series(families.TOKENS.name, (*version, "prompt"), self.prompt_tokens)
+        yield Series(families.TOKENS.name, (*version, "completion"), self.completion_tokens)
+        for family, reasons in (
+            (families.FINISH_REASONS, self.finish_reasons),
+            (families.RETRIES, self.retries),
+            (families.FALLBACKS, self.fallbacks),
+        ):
+            for reason, number in reasons.items():
+                yield Series(family.name, (*version, reason), number)
+        yield Series(families.IN_FLIGHT.name, version, self.in_flight)
+
+
+def count(counts: dict[str, int], key: str) -> None:
+    """Add one to `counts[key]`."""
+    counts[key] = counts.get(key, 0) + 1
+
+
+class WorkerRecorder:
+    """Everything that one worker counts: its versions' recorders and its own numbers."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker: Final = worker
+        self.overhead_request: Final = Histogram(families.OVERHEAD.buckets)
+        self.overhead_response: Final = Histogram(families.OVERHEAD.buckets)
+        self.loop_delay: Final = Histogram(families.LOOP_DELAY.buckets)
+        self.unrouted: Final[dict[str, int]] = {}
+        self.refusals: Final[dict[tuple[str, str], int]] = {}
+        self.queue_refusals: Final[dict[tuple[str, str], int]] = {}
+        self.log_dropped = 0
+        self._versions: dict[tuple[str, str], VersionRecorder] = {}
+
+    def version(self, route: str, version: str) -> VersionRecorder:
+        """The recorder of one version, made when it is first asked for."""
+        key = (route, version)
+        recorder = self._versions.get(key)
+        if recorder is None:
+            recorder = self._versions[key] = VersionRecorder(route, version)
+        return recorder
+
+    def forget(self, live: set[tuple[str, str]]) -> None:
+        """Drop recorders of versions that are gone; requests still running keep theirs."""
+        self._versions = {
+            key: recorder
+            for key, recorder in self._versions.items()
+            if key in live or recorder.in_flight
+        }
+
+    def series(self, *, everything: bool = False) -> list[Series]:
+        """What changed since the last call (all of it with `everything`), as absolute values."""
+        rows: list[Series] = []
+        for recorder in self._versions.values():
+            if recorder.changed or everything:
+                recorder.changed = recorder.in_flight > 0
+                rows.extend(recorder.series())
+        rows.append(self.overhead_request.series(families.OVERHEAD, ("request",)))
+        rows.append(self.overhead_response.series(families.OVERHEAD, ("response",)))
+        rows.append(self.loop_delay.series(families.LOOP_DELAY, (self.worker,)))
+        rows.append(Series(families.LOG_DROPPED.name, (self.worker,), self.log_dropped))
+        for code, number in self.unrouted.items():
+            rows.append(Series(families.UNROUTED.name, (code,), number))
+        for key, number in self.refusals.items():
+            rows.append(Series(families.REFUSALS.name, key, number))
+        for key, number in self.queue_refusals.items():
+            rows.append(Series(families.QUEUE_FULL.name, key, number))
+        return rows
