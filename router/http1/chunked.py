@@ -1,0 +1,150 @@
+"""The chunked transfer coding (RFC 9112 §7.1), read strictly, in both directions.
+
+Extensions and trailers are read, bounded and dropped; a size is 1*HEXDIG with a bound; every
+line ends in CRLF exactly.
+"""
+
+import re
+from typing import Final
+
+from router.errors import ErrorCode
+from router.http1.grammar import FIELD_LINES, ProtocolError
+
+MAX_CHUNK_LINE: Final = 4 * 1024
+MAX_TRAILERS: Final = 8 * 1024
+MAX_EXTENSIONS: Final = 16 * 1024
+
+_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_NAME: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*"
+    + _NAME
+    + rb"(?:[ \t]*=[ \t]*(?:"
+    + _NAME
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*)"
+)
+_PLAIN: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
+_TRAILERS: Final = re.compile(FIELD_LINES)
+
+END: Final = b"0\r\n\r\n"
+
+
+def frame_chunk(payload: bytes) -> bytes:
+    """Frame a non-empty payload as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+class ChunkedDecoder:
+    """Takes a chunked body apart, over any split of its bytes into reads.
+
+    After `feed`: `done` tells that the body has ended, `rest` holds what came behind it, and
+    `whole` tells that the read was nothing but whole chunks without extensions, so that the very
+    bytes may be sent on.
+    """
+
+    __slots__ = ("_buffer", "_extensions", "_in_trailers", "_remaining", "done", "rest", "whole")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._remaining = 0  # payload bytes and CRLF that the current chunk still lacks
+        self._in_trailers = False
+        self._extensions = 0
+        self.done = False
+        self.whole = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take one read, give the payload in it.
+
+        Raises:
+            ProtocolError: the framing is broken; nothing of this read may be used.
+        """
+        if not self._buffer and not self._remaining and not self._in_trailers:
+            # One whole chunk a read is what model servers send: no loop, no copy but the payload.
+            match = _PLAIN.match(data)
+            if match is not None:
+                start = match.end()
+                size = int(match[1], 16)
+                if size and len(data) == start + size + 2 and data[-2:] == b"\r\n":
+                    self.whole = True
+                    return data[start:-2]
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        aligned = not self._buffer and not self._remaining and not self._in_trailers
+        extensions = self._extensions
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        payload: list[bytes] = []
+        at = 0
+        while at < len(data) and not self.done:
+            if self._in_trailers:
+                at = self._read_trailers(data, at)
+            elif self._remaining:
+                at = self._read_payload(data, at, payload)
+            else:
+                at = self._read_size(data, at)
+        self.whole = (
+            aligned
+            and not self._buffer
+            and not self._remaining
+            and not self._in_trailers
+            and not self.done
+            and extensions == self._extensions
+        )
+        if self.done:
+            self.rest = data[at:]
+        return b"".join(payload)
+
+    def _read_size(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at, at + MAX_CHUNK_LINE)
+        if end < 0:
+            if len(data) - at >= MAX_CHUNK_LINE:
+                raise ProtocolError("chunk_line", "chunk line too long", ErrorCode.BAD_REQUEST)
+            if b"\r" in data[at:-1]:
+                raise ProtocolError("chunk_line", "malformed chunk line")
+            self._buffer = data[at:]
+            return len(data)
+        match = _LINE.fullmatch(data, at, end - 1) if data[end - 1 : end] == b"\r" else None
+        if match is None or end == at:
+            raise ProtocolError("chunk_line", "malformed chunk line")
+        self._extensions += len(match[2])
+        if self._extensions > MAX_EXTENSIONS:
+            raise ProtocolError("chunk_extensions", "too many chunk extensions")
+        size = int(match[1], 16)
+        if size:
+            self._remaining = size + 2
+        else:
+            self._in_trailers = True
+        return end + 1
+
+    def _read_payload(self, data: bytes, at: int, payload: list[bytes]) -> int:
+        take = min(self._remaining, len(data) - at)
+        body = min(take, max(0, self._remaining - 2))
+        if body:
+            payload.append(data[at : at + body])
+        ending = data[at + body : at + take]
+        expected = b"\r\n" if self._remaining - body == 2 else b"\n"
+        if not expected.startswith(ending):
+            raise ProtocolError("chunk_end", "a chunk does not end in CRLF")
+        self._remaining -= take
+        return at + take
+
+    def _read_trailers(self, data: bytes, at: int) -> int:
+        """Drop trailers: nothing behind a body may change what its head said."""
+        if data.startswith(b"\r\n", at):
+            self.done = True
+            return at + 2
+        end = data.find(b"\r\n\r\n", at)
+        if end < 0 or end - at > MAX_TRAILERS:
+            if len(data) - at > MAX_TRAILERS:
+                raise ProtocolError("trailers", "trailers too large", ErrorCode.HEAD_TOO_LARGE)
+            self._buffer = data[at:]
+            return len(data)
+        if not _TRAILERS.fullmatch(data, at, end + 2):
+            raise ProtocolError("trailers", "malformed trailers")
+        self.done = True
+        return end + 4

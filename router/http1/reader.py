@@ -1,0 +1,72 @@
+"""Reads the heads of one connection, and knows one again that it has just read.
+
+A keep-alive peer mostly repeats its head but for Content-Length (a model server also changes Date,
+once a second).  Comparing the bytes around that number takes 0.5 µs where reading takes 8.
+"""
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from router.http1.grammar import MAX_CONTENT_LENGTH_DIGITS, lines_of
+
+_NAME = b"content-length"
+
+
+class _Head(Protocol):
+    fields: bytes
+    lowered: bytes
+    content_length: int | None
+
+
+H = TypeVar("H", bound=_Head)
+
+
+class HeadReader(Generic[H]):
+    """Guarantee: gives what `parse` gives, for every sequence of heads (a property test)."""
+
+    __slots__ = ("_after", "_before", "_last", "_parse")
+
+    def __init__(self, parse: Callable[[bytes], H]) -> None:
+        self._parse = parse
+        self._last: H | None = None
+        self._before = b""
+        self._after = b""
+
+    def read(self, head: bytes) -> tuple[H, int | None]:
+        """Read a head that ends in an empty line; its own Content-Length stands beside it.
+
+        The head may be one that was given before, so nothing may change it.
+
+        Raises:
+            ProtocolError: see `parse`.
+        """
+        last = self._last
+        if last is not None and head.startswith(self._before):
+            if last.content_length is None:
+                if len(head) == len(self._before):
+                    return last, None
+            else:
+                digits = head[len(self._before) : len(head) - len(self._after)]
+                if (
+                    digits.isdigit()
+                    and len(digits) <= MAX_CONTENT_LENGTH_DIGITS
+                    and head.endswith(self._after)
+                ):
+                    return last, int(digits)
+        return self._read_new(head)
+
+    def _read_new(self, head: bytes) -> tuple[H, int | None]:
+        self._last = None
+        parsed = self._parse(head)
+        lengths = lines_of(parsed.lowered, _NAME)
+        if not lengths:
+            self._before, self._after = head, b""
+            self._last = parsed
+        elif len(lengths) == 1 and parsed.content_length is not None:
+            block = len(head) - len(parsed.fields) - 2
+            value = head[block + lengths[0][0] + len(_NAME) + 1 :]
+            digits = value.lstrip(b" \t")
+            self._before = head[: len(head) - len(digits)]
+            self._after = digits.lstrip(b"0123456789")
+            self._last = parsed
+        return parsed, parsed.content_length

@@ -1,0 +1,271 @@
+"""The head of a request: read strictly, forwarded with recomputed framing.
+
+Guarantees (tests/unit/http1/test_request.py, tests/conformance/):
+  * a head is accepted only if it has one reading under RFC 9112;
+  * method, path and query are forwarded as the bytes that came;
+  * hop-by-hop fields, control fields of the router and forged forwarding fields are never
+    forwarded; Host, framing and forwarding fields are written anew.
+"""
+
+import re
+from typing import Final
+
+from router.errors import ErrorCode
+from router.http1.grammar import (
+    FIELD_LINES,
+    MAX_FIELDS,
+    MAX_TARGET,
+    TOKEN,
+    ProtocolError,
+    connection_options,
+    content_length,
+    field_value,
+    lines_of,
+    special_fields,
+    without_lines,
+)
+
+_HEAD: Final = re.compile(
+    rb"(" + TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])(\r\n" + FIELD_LINES + rb")\r\n"
+)
+_SPECIAL: Final = special_fields(
+    "connection content-length expect forwarded host keep-alive proxy-* te trailer"
+    " transfer-encoding upgrade via x-forwarded-* x-model-version x-request-id"
+    " x-router-* x-shadow"
+)
+_HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::[0-9]{0,5})?|")
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(/[^#]*|\?[^#]*)?", re.IGNORECASE)
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class RequestHead:
+    """One request's head.
+
+    `target` is in origin form, exactly as it came; `path` is it without the query.  `fields` is
+    the block of field lines, each ended by CRLF and the first one begun by one, as it came.
+    `kept` is what of it is forwarded.
+
+    Shared between the requests of a connection that differ only in Content-Length (see
+    `HeadReader`), so nothing may change it once it is read.
+    """
+
+    __slots__ = (
+        "_cuts",
+        "chunked",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "host",
+        "keep_alive",
+        "kept",
+        "lowered",
+        "method",
+        "minor",
+        "path",
+        "request_id",
+        "target",
+        "via",
+    )
+
+    def __init__(self, method: bytes, target: bytes, minor: int, fields: bytes) -> None:
+        self.method = method
+        self.target = target
+        query = target.find(b"?")
+        self.path = target if query < 0 else target[:query]
+        self.minor = minor
+        self.fields = fields
+        self.lowered = fields.lower()
+        self.host: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.keep_alive = minor == 1
+        self.expects_continue = False
+        self.request_id: bytes | None = None
+        self.via: bytes | None = None
+        self._cuts: list[tuple[int, int]] = []
+        self._read_special_fields()
+        self.kept = without_lines(fields, self._cuts)
+
+    def field(self, name: bytes) -> bytes | None:
+        """The value of a field by its lower-case name."""
+        return field_value(self.fields, self.lowered, name)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows (RFC 9112 §6.3)."""
+        return self.chunked or bool(self.content_length)
+
+    def _read_special_fields(self) -> None:
+        options: list[bytes] = []
+        coding: bytes | None = None
+        lowered = self.lowered
+        for match in _SPECIAL.finditer(lowered):
+            start = match.start() + 1
+            end = lowered.index(b"\r", start)
+            self._cuts.append((start, end + 2))
+            name = match[1]
+            value = lowered[match.end() : end].strip(b" \t")
+            if name == b"host":
+                self._read_host(self.fields[match.end() : end].strip(b" \t"))
+            elif name == b"content-length":
+                length = content_length(value)
+                if self.content_length not in (None, length):
+                    raise ProtocolError("content_length", "two Content-Length fields differ")
+                self.content_length = length
+            elif name == b"transfer-encoding":
+                if coding is not None:
+                    raise ProtocolError("transfer_encoding", "two Transfer-Encoding fields")
+                coding = value
+            elif name == b"connection":
+                options += connection_options(value)
+            elif name == b"x-request-id":
+                given = self.fields[match.end() : end].strip(b" \t")
+                if _REQUEST_ID.fullmatch(given):
+                    self.request_id = given
+            elif name == b"expect":
+                self._read_expect(value)
+            elif name == b"via":
+                self.via = value if self.via is None else self.via + b"," + value
+        if coding is not None:
+            self._read_coding(coding)
+        if options:
+            self._read_connection(options)
+        if self.host is None and self.minor == 1:
+            raise ProtocolError("host", "an HTTP/1.1 request needs exactly one Host field")
+
+    def _read_host(self, value: bytes) -> None:
+        if self.host is not None:
+            raise ProtocolError("host", "a request has only one Host field")
+        if not _HOST.fullmatch(value):
+            raise ProtocolError("host", "Host is not a host and port")
+        self.host = value
+
+    def _read_expect(self, value: bytes) -> None:
+        if value != b"100-continue":
+            raise ProtocolError("expect", "unknown expectation", ErrorCode.EXPECTATION_FAILED)
+        # RFC 9110 §10.1.1: an expectation of an HTTP/1.0 client is ignored.
+        self.expects_continue = self.minor == 1
+
+    def _read_coding(self, coding: bytes) -> None:
+        if self.minor == 0:
+            # RFC 9112 §6.1: the framing of such a message is faulty.
+            raise ProtocolError("transfer_encoding", "Transfer-Encoding in an HTTP/1.0 request")
+        if coding != b"chunked":
+            codings = [part.strip(b" \t") for part in coding.split(b",")]
+            if codings[-1] != b"chunked" or codings.count(b"chunked") > 1 or b"" in codings:
+                raise ProtocolError("transfer_encoding", "chunked must be the last coding, once")
+            raise ProtocolError(
+                "transfer_encoding", "unknown transfer coding", ErrorCode.NOT_IMPLEMENTED
+            )
+        self.chunked = True
+        if self.content_length is not None:
+            # RFC 9112 §6.3: Transfer-Encoding overrides, and the answer closes the connection.
+            self.content_length = None
+            self.keep_alive = False
+
+    def _read_connection(self, options: list[bytes]) -> None:
+        if b"close" in options:
+            self.keep_alive = False
+        elif b"keep-alive" in options and self.minor == 0:
+            self.keep_alive = True
+        for option in options:
+            if option not in (b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings"):
+                self._leave_out(option)
+        if b"http2-settings" in options:
+            self._leave_out(b"http2-settings")
+
+    def _leave_out(self, name: bytes) -> None:
+        spans = set(self._cuts)
+        spans.update(lines_of(self.lowered, name))
+        self._cuts = sorted(spans)
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Read a head that ends in an empty line.
+
+    Raises:
+        ProtocolError: with the answer that the client gets.
+    """
+    match = _HEAD.fullmatch(head)
+    if match is None:
+        raise _why_not(head)
+    method, target, minor, fields = match.groups()
+    if len(target) > MAX_TARGET:
+        raise ProtocolError("target_too_long", "request target too long", ErrorCode.TARGET_TOO_LONG)
+    if fields.count(b"\n") > MAX_FIELDS + 1:
+        raise ProtocolError("too_many_fields", "too many header fields", ErrorCode.HEAD_TOO_LARGE)
+    if target[0] == 0x2F:  # "/"
+        if b"#" in target:
+            raise ProtocolError("target", "a request target has no fragment")
+        return RequestHead(method, target, 1 if minor == b"1" else 0, fields)
+    return _other_form(method, target, 1 if minor == b"1" else 0, fields)
+
+
+def _other_form(method: bytes, target: bytes, minor: int, fields: bytes) -> RequestHead:
+    """Absolute form (its authority replaces Host) and asterisk form (RFC 9112 §3.2)."""
+    if method == b"CONNECT":
+        raise ProtocolError("connect", "CONNECT is not supported", ErrorCode.NOT_IMPLEMENTED)
+    if target == b"*" and method == b"OPTIONS":
+        return RequestHead(method, target, minor, fields)
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or not match[1] or not _HOST.fullmatch(match[1]):
+        raise ProtocolError("target", "not a request target")
+    rest = match[2] or b"/"
+    head = RequestHead(method, rest if rest[:1] == b"/" else b"/" + rest, minor, fields)
+    head.host = match[1]
+    return head
+
+
+def _why_not(head: bytes) -> ProtocolError:
+    """Name the rule that a refused head broke; only ever runs for refused ones."""
+    line, _, fields = head.partition(b"\r\n")
+    if b"\n" in head.replace(b"\r\n", b"") or b"\r" in head.replace(b"\r\n", b""):
+        return ProtocolError("bare_line_end", "a line ends in a bare CR or LF")
+    parts = line.split(b" ")
+    version = re.fullmatch(rb"HTTP/([0-9])\.([0-9])", parts[-1])
+    if len(parts) == 3 and version and version[1] != b"1":
+        return ProtocolError(
+            "version", "only HTTP/1.0 and HTTP/1.1 are spoken here", ErrorCode.VERSION_NOT_SUPPORTED
+        )
+    if not re.fullmatch(TOKEN + rb"{1,32} [\x21-\x7e]+ HTTP/1\.[01]", line):
+        return ProtocolError("request_line", "malformed request line")
+    for field in fields.split(b"\r\n"):
+        if field[:1] in (b" ", b"\t"):
+            return ProtocolError("obs_fold", "a header line is folded")
+        name = field.partition(b":")[0]
+        if field and not re.fullmatch(TOKEN + rb"+", name):
+            return ProtocolError("field_name", "malformed header field name")
+    return ProtocolError("field_value", "a header value has a control character")
+
+
+def compose_request(
+    head: RequestHead,
+    *,
+    target: bytes,
+    authority: bytes,
+    kept: bytes,
+    content_length: int | None,
+    extra: bytes,
+) -> bytes:
+    """Write the head that is forwarded; `kept` and `extra` are whole field lines.
+
+    `content_length` is that of the forwarded body; None forwards chunked if the request was.
+    """
+    if content_length is not None:
+        return b"%b %b HTTP/1.1\r\nhost: %b%bcontent-length: %d\r\n%b\r\n" % (
+            head.method,
+            target,
+            authority,
+            kept,
+            content_length,
+            extra,
+        )
+    framing = b"transfer-encoding: chunked\r\n" if head.chunked else b""
+    return b"%b %b HTTP/1.1\r\nhost: %b%b%b%b\r\n" % (
+        head.method,
+        target,
+        authority,
+        kept,
+        framing,
+        extra,
+    )
