@@ -1,0 +1,175 @@
+"""Choose the endpoint of a version.
+
+A balancer knows only usable endpoints; whoever changes what is usable makes a new one.  All
+three take constant time however many endpoints there are.  Chance comes in as `draw`, a number
+in [0, 1).
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, Generic, Protocol, TypeVar
+
+from router.snapshot import Balance
+
+Draw = Callable[[], float]
+
+
+class Loaded(Protocol):
+    """What a balancer must know of an endpoint."""
+
+    in_flight: int
+    latency_s: float
+
+
+E = TypeVar("E", bound=Loaded)
+
+
+class Balancer(Protocol[E]):
+    """Chooses, and is told when a request begins and ends at an endpoint.
+
+    The caller changes `in_flight` before it tells.
+    """
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+        """Choose one that is not in `besides`; None if there is none."""
+        ...
+
+    def began(self, endpoint: E) -> None:
+        """A request was given to this endpoint."""
+        ...
+
+    def ended(self, endpoint: E) -> None:
+        """A request has ended there."""
+        ...
+
+
+class LeastRequest(Generic[E]):
+    """The endpoint with the fewest requests in flight; among equals the one idle longest.
+
+    Endpoints stand in one ordered set for each number of requests in flight, so the least one is
+    found without looking at the others.
+    """
+
+    __slots__ = ("_levels", "_lowest", "_where")
+
+    def __init__(self, endpoints: Iterable[E]) -> None:
+        self._levels: list[dict[E, None]] = [{}]
+        self._where: dict[E, int] = {}
+        self._lowest = 0
+        for endpoint in endpoints:
+            self._put(endpoint, endpoint.in_flight)
+
+    def _put(self, endpoint: E, level: int) -> None:
+        levels = self._levels
+        while level >= len(levels):
+            levels.append({})
+        levels[level][endpoint] = None
+        self._where[endpoint] = level
+        if level < self._lowest:
+            self._lowest = level
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:  # noqa: ARG002 - the port's
+        """See `Balancer`."""
+        levels = self._levels
+        lowest = self._lowest
+        while not levels[lowest] and lowest < len(levels) - 1:
+            lowest += 1
+        self._lowest = lowest
+        for level in range(lowest, len(levels)):
+            for endpoint in levels[level]:
+                if not besides or endpoint not in besides:
+                    return endpoint
+        return None
+
+    def began(self, endpoint: E) -> None:
+        """See `Balancer`."""
+        self._move(endpoint)
+
+    def ended(self, endpoint: E) -> None:
+        """See `Balancer`."""
+        self._move(endpoint)
+
+    def _move(self, endpoint: E) -> None:
+        level = self._where.get(endpoint)
+        if level is not None:  # else: no longer usable, its last requests are ending
+            del self._levels[level][endpoint]
+            self._put(endpoint, endpoint.in_flight)
+
+
+class PeakEwma(Generic[E]):
+    """The better of two drawn at random, by latency times (requests in flight + 1).
+
+    Power of two choices (Mitzenmacher 2001) on a latency average that rises at once and falls
+    slowly (Finagle's peak EWMA); `latency_s` is kept by the endpoint.
+    """
+
+    __slots__ = ("_endpoints",)
+
+    def __init__(self, endpoints: Iterable[E]) -> None:
+        self._endpoints: Final = tuple(endpoints)
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+        """See `Balancer`."""
+        endpoints: tuple[E, ...] = self._endpoints
+        if besides:
+            endpoints = tuple(endpoint for endpoint in endpoints if endpoint not in besides)
+        count = len(endpoints)
+        if count < 2:
+            return endpoints[0] if endpoints else None
+        first = int(draw() * count)
+        second = (first + 1 + int(draw() * (count - 1))) % count
+        one, other = endpoints[first], endpoints[second]
+        return one if _cost(one) <= _cost(other) else other
+
+    def began(self, endpoint: E) -> None:
+        """Nothing to keep."""
+
+    def ended(self, endpoint: E) -> None:
+        """Nothing to keep."""
+
+
+def _cost(endpoint: Loaded) -> float:
+    return endpoint.latency_s * (endpoint.in_flight + 1)
+
+
+class RoundRobin(Generic[E]):
+    """One after the other."""
+
+    __slots__ = ("_endpoints", "_next")
+
+    def __init__(self, endpoints: Iterable[E]) -> None:
+        self._endpoints: Final = tuple(endpoints)
+        self._next = 0
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:  # noqa: ARG002 - the port's
+        """See `Balancer`."""
+        for _ in range(len(self._endpoints)):
+            endpoint = self._endpoints[self._next]
+            self._next = (self._next + 1) % len(self._endpoints)
+            if not besides or endpoint not in besides:
+                return endpoint
+        return None
+
+    def began(self, endpoint: E) -> None:
+        """Nothing to keep."""
+
+    def ended(self, endpoint: E) -> None:
+        """Nothing to keep."""
+
+
+def make_balancer(balance: Balance, endpoints: Iterable[E]) -> Balancer[E]:
+    """The balancer of a route, over the endpoints that are usable now."""
+    match balance:
+        case Balance.LEAST_REQUEST:
+            return LeastRequest(endpoints)
+        case Balance.P2C:
+            return PeakEwma(endpoints)
+        case Balance.ROUND_ROBIN:
+            return RoundRobin(endpoints)
+
+
+def peak_ewma(previous_s: float, sample_s: float, elapsed_s: float, decay_s: float = 10.0) -> float:
+    """Move an average by one sample: up at once, down by its age (time constant `decay_s`)."""
+    if sample_s >= previous_s:
+        return sample_s
+    keep = max(0.0, 1.0 - elapsed_s / decay_s)
+    return previous_s * keep + sample_s * (1.0 - keep)
