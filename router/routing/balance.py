@@ -67,7 +67,7 @@ class LeastRequest(Generic[E]):
         if level < self._lowest:
             self._lowest = level
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:  # noqa: ARG002 - the port's
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         levels = self._levels
         lowest = self._lowest
@@ -140,7 +140,7 @@ class RoundRobin(Generic[E]):
         self._endpoints: Final = tuple(endpoints)
         self._next = 0
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:  # noqa: ARG002 - the port's
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         for _ in range(len(self._endpoints)):
             endpoint = self._endpoints[self._next]

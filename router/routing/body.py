@@ -108,7 +108,7 @@ def _as_text(literal: bytes) -> str | None:
 
 
 def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
-    """Change the value of the top-level `model`, and no other byte.
+    """Change the value of the top-level `model` if there is one, and no other byte.
 
     The right one of several places that look like it is found by reading the outcome: only the
     top-level value changes what a reader sees.
@@ -119,6 +119,8 @@ def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
     read = _model if complete else model_of_prefix
     literal = msgspec.json.encode(new)
     old = read(body)
+    if old is None:
+        return body
     for number, match in enumerate(_MODEL_KEY.finditer(body)):
         if number >= _MAX_CANDIDATES:
             break

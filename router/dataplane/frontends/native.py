@@ -1,0 +1,410 @@
+"""The native door: one client connection, HTTP/1.1 straight from the transport.
+
+Given to uvicorn as its `http=` protocol class.  No task and no event per request: reads become
+calls of the exchange, and its calls become writes.  Requests of one connection are answered one
+after the other; what is pipelined waits, bounded.
+
+Half-closed clients: a FIN behind a complete request counts as gone, because a client of a model
+that closes its side nearly always has given up, and a generation costs GPU seconds.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from router.dataplane import replies
+from router.dataplane.exchange import NEVER, Exchange
+from router.errors import ErrorCode
+from router.http1.chunked import END, ChunkedDecoder, frame_chunk
+from router.http1.grammar import MAX_HEAD, ProtocolError, has_bare_line_end
+from router.http1.reader import HeadReader
+from router.http1.request import RequestHead, parse_request
+from router.http1.response import ResponseHead
+
+if TYPE_CHECKING:
+    from router.dataplane.server import DataPlane
+
+HIGH_WATER: Final = 64 * 1024
+MAX_LINGER: Final = 1024 * 1024
+LINGER_S: Final = 2.0
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_CLOSE: Final = b"connection: close\r\n"
+_KEEP_ALIVE: Final = b"connection: keep-alive\r\n"
+
+_log = logging.getLogger("router.native")
+
+
+class NativeProtocol(asyncio.Protocol):
+    """See the module.
+
+    Per connection: transport, peer, forwarded, reader.  Per request: from `_exchange` on.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_buffer",
+        "_chunked_answer",
+        "_closing",
+        "_decoder",
+        "_exchange",
+        "_head",
+        "_lingered",
+        "_paused",
+        "_plane",
+        "_reader",
+        "_remaining",
+        "_state",
+        "_transport",
+        "deadline",
+        "forwarded",
+        "peer",
+    )
+
+    def __init__(self, plane: "DataPlane", connections: set[Any]) -> None:
+        self._plane = plane
+        self._state = connections
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._reader: HeadReader[RequestHead] = HeadReader(parse_request)
+        self._buffer = b""
+        self._paused = False
+        self._closing = False
+        self._lingered = -1
+        self.deadline = NEVER
+        self.forwarded = b""
+        self.peer = ""
+        self._exchange: Exchange | None = None
+        self._head: RequestHead | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._remaining = 0
+        self._ask = False
+        self._chunked_answer = False
+
+    def __repr__(self) -> str:
+        return f"<NativeProtocol {self.peer} {self._exchange or 'idle'}>"
+
+    # -- asyncio.Protocol --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if peer else ""
+        self.forwarded = self._plane.forwarded_fields(
+            self.peer, "https" if transport.get_extra_info("sslcontext") else "http"
+        )
+        self._state.add(self)
+        self._plane.connections.add(self)
+        self.deadline = self._plane.now() + self._plane.settings.head_timeout_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._state.discard(self)
+        self._plane.connections.discard(self)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+
+    def eof_received(self) -> None:
+        """See asyncio; the transport closes itself then."""
+        if self._exchange is not None:
+            exchange, self._exchange = self._exchange, None
+            exchange.client_gone()
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        if self._exchange is not None:
+            self._exchange.on_client_full()
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        if self._exchange is not None:
+            self._exchange.on_client_drained()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if self._exchange is not None:
+            if self._remaining or self._decoder is not None:
+                self._take_body(data)
+            else:
+                self._hold_back(data)
+        elif self._lingered >= 0:
+            self._linger(len(data))
+        else:
+            self._take_head(data)
+
+    # -- the request -------------------------------------------------------------------------
+
+    def _take_head(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = data.find(b"\r\n\r\n") + 4
+        try:
+            if end < 4 or (end == 4 and data[:2] == b"\r\n"):
+                self._wait_for_head(data)
+                return
+            if end > MAX_HEAD:
+                raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
+            raw = data[:end]
+            if raw[:2] == b"\r\n":
+                raw = raw[2:]  # RFC 9112 §2.2: one empty line before a request is ignored
+            head, length = self._reader.read(raw)
+        except ProtocolError as error:
+            self._refuse(error)
+            return
+        self._begin(head, length, data[end:])
+
+    def _wait_for_head(self, data: bytes) -> None:
+        if len(data) > MAX_HEAD:
+            raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
+        if has_bare_line_end(data) or data.startswith(b"\r\n\r\n"):
+            raise ProtocolError("bare_line_end", "a line does not end in CRLF")
+        if not self._buffer and self.deadline is not NEVER and data:
+            # The time for a head runs from its first byte, not from the end of the last request.
+            self.deadline = min(
+                self.deadline, self._plane.now() + self._plane.settings.head_timeout_s
+            )
+        self._buffer = data
+
+    def _begin(self, head: RequestHead, length: int | None, data: bytes) -> None:
+        now = self._plane.now()
+        self.deadline = NEVER
+        self._head = head
+        self._chunked_answer = False
+        self._closing = not head.keep_alive or self._plane.draining
+        self._ask = head.expects_continue
+        exchange = self._exchange = Exchange(self._plane, self, head, length, now)
+        if head.chunked:
+            self._decoder = ChunkedDecoder()
+            exchange.begin(b"", complete=False)
+            if data:
+                self._rest_of_body(data)
+        elif length:
+            missing = length - len(data)
+            if missing <= 0:
+                if missing:
+                    self._buffer = data[length:]
+                    data = data[:length]
+                self._ask = False
+                exchange.begin(data, complete=True)
+            else:
+                self._remaining = missing
+                exchange.begin(data, complete=False)
+        else:
+            self._buffer = data
+            exchange.begin(b"", complete=True)
+
+    def _rest_of_body(self, data: bytes) -> None:
+        """The exchange may have ended already, and its successor must not get this."""
+        if self._exchange is not None:
+            self._take_body(data)
+        elif self._lingered >= 0:
+            self._linger(len(data))
+
+    def _take_body(self, data: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self._ask = False
+        if self._decoder is None:
+            surplus = len(data) - self._remaining
+            if surplus > 0:
+                self._buffer = data[self._remaining :]
+                data = data[: self._remaining]
+            self._remaining -= len(data)
+            exchange.feed(data, complete=self._remaining == 0)
+            return
+        decoder = self._decoder
+        try:
+            payload = decoder.feed(data)
+        except ProtocolError as error:
+            self._exchange = None
+            exchange.client_gone()
+            self._refuse(error)
+            return
+        if decoder.done:
+            self._decoder = None
+            self._buffer = decoder.rest
+        if payload or decoder.done:
+            exchange.feed(payload, complete=decoder.done)
+
+    def _hold_back(self, data: bytes) -> None:
+        """A pipelined request waits for the answer before it."""
+        self._buffer += data
+        if len(self._buffer) > HIGH_WATER:
+            self.pause_reading()
+
+    def _refuse(self, error: ProtocolError) -> None:
+        """Answer a message that is not HTTP, and close: nothing behind it can be read safely."""
+        self._plane.count_refusal(str(error.code.status), error.reason)
+        self._closing = True
+        body = replies.error_body(error.code, str(error))
+        self._write_reply(
+            error.code.status, replies.error_fields(error.code), body, head_only=False
+        )
+        self._end_request(whole=False)
+
+    def on_deadline(self) -> None:
+        """The time for a head, for the next request or for lingering is over."""
+        if self._exchange is not None:
+            return
+        self.deadline = NEVER
+        if self._buffer and self._lingered < 0:
+            self._refuse(
+                ProtocolError("head_timeout", "no request in time", ErrorCode.REQUEST_TIMEOUT)
+            )
+        else:
+            self._transport.abort() if self._lingered >= 0 else self._transport.close()
+
+    # -- the answer: what an exchange calls (see exchange.Client) ------------------------------
+
+    def ask_for_body(self) -> None:
+        """See `exchange.Client`."""
+        if self._ask:
+            self._ask = False
+            self._transport.write(_CONTINUE)
+
+    def start(
+        self,
+        head: ResponseHead,
+        length: int | None,
+        extra: bytes,
+        body: bytes,
+        framed: bytes | None,
+        ended: bool,
+    ) -> None:
+        """See `exchange.Client`."""
+        request = self._head
+        assert request is not None
+        if self._plane.draining or (ended and self._body_missing):
+            self._closing = True
+        has_body = head.has_body(request.method)
+        if length is not None:
+            framing = b"content-length: %d\r\n" % length
+        elif not has_body:
+            framing = b""
+        elif request.minor == 1:
+            framing = _CHUNKED
+            self._chunked_answer = True
+            if body:
+                body = framed or frame_chunk(body)
+            if ended:
+                body += END
+        else:
+            framing = b""
+            self._closing = True  # HTTP/1.0 has no chunks: the end of the connection ends the body
+        if self._closing:
+            framing += _CLOSE
+        elif request.minor == 0:
+            framing += _KEEP_ALIVE
+        self._transport.write(b"%b%b%b\r\n%b" % (head.start, framing, extra, body))
+        if ended:
+            self._end_request(whole=True)
+
+    def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
+        """See `exchange.Client`."""
+        if self._chunked_answer:
+            data = (framed or frame_chunk(body)) if body else b""
+            if ended:
+                data += END
+        else:
+            data = body
+        if data:
+            self._transport.write(data)
+        if ended:
+            self._end_request(whole=True)
+
+    def reply(self, status: int, fields: bytes, body: bytes) -> None:
+        """See `exchange.Client`."""
+        request = self._head
+        assert request is not None
+        if self._plane.draining or self._body_missing:
+            self._closing = True
+        self._write_reply(status, fields, body, head_only=request.method == b"HEAD")
+        self._end_request(whole=True)
+
+    def _write_reply(self, status: int, fields: bytes, body: bytes, *, head_only: bool) -> None:
+        self._transport.write(
+            b"HTTP/1.1 %d %b\r\n%bcontent-length: %d\r\n%b\r\n%b"
+            % (
+                status,
+                replies.reason_phrase(status),
+                fields,
+                len(body),
+                _CLOSE if self._closing else b"",
+                b"" if head_only else body,
+            )
+        )
+
+    def break_off(self, last_words: bytes) -> None:
+        """See `exchange.Client`: no last chunk, a short Content-Length, so the client can tell."""
+        if last_words:
+            self._transport.write(frame_chunk(last_words) if self._chunked_answer else last_words)
+        self._exchange = None
+        if last_words:
+            self._transport.close()
+        else:
+            self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """See `exchange.Client`."""
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See `exchange.Client`."""
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    # -- between requests --------------------------------------------------------------------
+
+    @property
+    def _body_missing(self) -> bool:
+        return bool(self._remaining) or self._decoder is not None
+
+    def _end_request(self, *, whole: bool) -> None:
+        missing = self._body_missing
+        self._exchange = None
+        self._remaining = 0
+        self._decoder = None
+        if self._paused:
+            self.resume_reading()
+        if self._closing:
+            if missing or not whole:
+                self._begin_linger()
+            else:
+                self._transport.close()
+            return
+        self.deadline = self._plane.now() + self._plane.settings.keep_alive_s
+        if self._buffer:
+            # Not from here: the exchange that just ended is still on the stack.
+            asyncio.get_running_loop().call_soon(self._next_request)
+
+    def _next_request(self) -> None:
+        if self._exchange is None and not self._transport.is_closing() and self._buffer:
+            self._take_head(b"")
+
+    def _begin_linger(self) -> None:
+        """Read on for a moment: closing with unread bytes resets, and may destroy the answer."""
+        self._lingered = 0
+        self._buffer = b""
+        self.deadline = self._plane.now() + LINGER_S
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _linger(self, size: int) -> None:
+        self._lingered += size
+        if self._lingered > MAX_LINGER:
+            self._transport.abort()
+
+    # -- what uvicorn calls ------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """The server drains: idle connections close now, the others after their answer."""
+        if self._exchange is None:
+            self._transport.close()
+        else:
+            self._closing = True

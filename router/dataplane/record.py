@@ -1,0 +1,36 @@
+"""What one exchange leaves behind: counts of its version, and perhaps a line in the access log.
+
+A failure is booked on the version that made it, once per exchange and version.  4xx are answers,
+not failures; a client that went away is nobody's failure (status 499).
+"""
+
+from typing import Final
+
+from router.dataplane.table import LiveVersion
+from router.errors import FailureReason
+from router.http1.events import Usage
+from router.telemetry.recorder import VersionRecorder, count
+
+_FINISH_REASONS: Final = frozenset(("stop", "length", "tool_calls", "content_filter"))
+
+
+def book_answer(version: LiveVersion, status: int, failure: FailureReason | None) -> None:
+    """Count what a version answered, or how it failed to."""
+    counts = version.counts
+    requests = counts.requests
+    requests[status] = requests.get(status, 0) + 1
+    if failure is not None:
+        counts.errors[failure] = counts.errors.get(failure, 0) + 1
+    version.recorder.changed = True
+
+
+def book_usage(recorder: VersionRecorder, usage: Usage) -> None:
+    """Count tokens and the finish reason as the model server reported them."""
+    if usage.prompt_tokens is not None:
+        recorder.prompt_tokens += usage.prompt_tokens
+    if usage.completion_tokens is not None:
+        recorder.completion_tokens += usage.completion_tokens
+    reason = usage.finish_reason
+    if reason is not None:
+        # The label's values are a closed set: anything else comes from outside.
+        count(recorder.finish_reasons, reason if reason in _FINISH_REASONS else "other")

@@ -1,0 +1,274 @@
+"""One worker's data plane: its table, its exchanges, its server.
+
+Everything here belongs to one event loop.  The data plane needs control for nothing but a new
+snapshot; what it counts and sees is fetched or called back.
+"""
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+import uvicorn
+
+from router.clock import Clock, SystemClock
+from router.dataplane.accesslog import AccessLog
+from router.dataplane.accesslog import AccessLogSettings as AccessLogSettings
+from router.dataplane.frontends import asgi
+from router.dataplane.frontends.native import NativeProtocol
+from router.dataplane.table import EMPTY, Installer, Table
+from router.dataplane.upstream.endpoint import EndpointState
+from router.link.messages import EndpointHealth
+from router.snapshot import Snapshot, SnapshotChange, apply
+from router.telemetry import families
+from router.telemetry.recorder import Series, WorkerRecorder
+
+if TYPE_CHECKING:
+    from router.dataplane.exchange import Exchange
+
+TICK_S: Final = 0.1
+_LAST_WORDS_S: Final = 5.0
+_SWEEP_EVERY: Final = 5
+"""Idle connections are looked at every so many ticks."""
+
+
+class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker must know besides the snapshot; times in seconds."""
+
+    worker: str = "0"
+    door: str = "native"
+    drain_s: float = 600.0
+    drain_delay_s: float = 0.0
+    access_log: AccessLogSettings = AccessLogSettings()
+    head_timeout_s: float = 10.0
+    body_timeout_s: float = 60.0
+    keep_alive_s: float = 75.0
+    pseudonym: str = "inference-router"
+    backlog: int = 2048
+
+
+class Connection(Protocol):
+    """A client connection, as the tick sees it."""
+
+    deadline: float
+
+    def on_deadline(self) -> None:
+        """Its time is over."""
+        ...
+
+
+class DataPlane:
+    """The state that all exchanges of one worker share."""
+
+    def __init__(self, settings: DataPlaneSettings, *, clock: Clock | None = None) -> None:
+        self.settings: Final = settings
+        self.clock: Final = clock or SystemClock()
+        self.now: Final = self.clock.monotonic
+        self.draw: Final = random.random
+        self.recorder: Final = WorkerRecorder(settings.worker)
+        self.log: Final = AccessLog(settings.access_log, self.recorder, self.draw)
+        self.pseudonym: Final = settings.pseudonym.lower().encode()
+        self.table: Table = EMPTY
+        self.active: Final[set[Exchange]] = set()
+        self.connections: Final[set[Connection]] = set()
+        self.draining = False
+        self.on_health: Callable[[list[EndpointHealth]], None] | None = None
+        self._installer = Installer(self.recorder, self.clock, self.draw, self._tell_health)
+        self._id_prefix = f"{random.getrandbits(48):012x}-".encode()
+        self._next_id = 0
+        self._ticks = 0
+        self._tick_due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- what control sends ------------------------------------------------------------------
+
+    @property
+    def generation(self) -> int:
+        """The generation that every request is decided on from now on."""
+        return self.table.generation
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Serve this snapshot; the one assignment makes it atomic for requests."""
+        self.table = self._installer.install(snapshot, self.table)
+
+    def change(self, change: SnapshotChange) -> bool:
+        """Serve what the change makes of the present snapshot; False if it does not fit it."""
+        if change.base != self.table.generation:
+            return False
+        self.install(apply(self.table.snapshot, change))
+        return True
+
+    # -- what control is told ----------------------------------------------------------------
+
+    def health(self) -> list[EndpointHealth]:
+        """Every endpoint as this worker sees it."""
+        return [
+            _health_of(endpoint)
+            for route in self.table.routes.values()
+            for version in route.versions.values()
+            for endpoint in version.endpoints
+        ]
+
+    def _tell_health(self, endpoint: EndpointState) -> None:
+        if self.on_health is not None:
+            self.on_health([_health_of(endpoint)])
+
+    def gauges(self) -> list[Series]:
+        """What is not counted but looked at: connections and queues."""
+        worker = self.settings.worker
+        idle = busy = connecting = 0
+        for origin in self._installer.origins.values():
+            now_idle, now_busy, now_connecting = origin.pool.statistics()
+            idle, busy, connecting = idle + now_idle, busy + now_busy, connecting + now_connecting
+        states = (("idle", idle), ("busy", busy), ("connecting", connecting))
+        rows = [
+            Series(families.UPSTREAM_CONNECTIONS.name, (worker, state), value)
+            for state, value in states
+        ]
+        rows.append(Series(families.CONNECTIONS.name, (worker,), len(self.connections)))
+        rows += [
+            Series(families.QUEUED.name, (name,), route.admission.queued)
+            for name, route in self.table.routes.items()
+            if route.admission.queued
+        ]
+        return rows
+
+    # -- what exchanges and doors need -------------------------------------------------------
+
+    def next_request_id(self) -> bytes:
+        """An id that no other request of any worker has."""
+        self._next_id += 1
+        return b"%b%08x" % (self._id_prefix, self._next_id)
+
+    def forwarded_fields(self, peer: str, scheme: str) -> bytes:
+        """Who called, for the model server; what the client itself said of it is replaced."""
+        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nvia: 1.1 %b\r\n" % (
+            peer.encode(),
+            scheme.encode(),
+            self.pseudonym,
+        )
+
+    def count_unrouted(self, code: str) -> None:
+        """A request was refused before a version had it."""
+        self.recorder.unrouted[code] = self.recorder.unrouted.get(code, 0) + 1
+
+    def count_refusal(self, status: str, reason: str) -> None:
+        """A message broke HTTP."""
+        key = (status, reason)
+        self.recorder.refusals[key] = self.recorder.refusals.get(key, 0) + 1
+
+    def count_queue_refusal(self, route: str, reason: str) -> None:
+        """Admission refused a request."""
+        key = (route, reason)
+        self.recorder.queue_refusals[key] = self.recorder.queue_refusals.get(key, 0) + 1
+
+    # -- life --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to watch deadlines."""
+        self._tick_due = asyncio.get_running_loop().time() + TICK_S
+        self._timer = asyncio.get_running_loop().call_at(self._tick_due, self._tick)
+
+    async def close(self) -> None:
+        """End everything that runs in the background."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._installer.close()
+        self.log.close()
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._tick_due
+        self.recorder.loop_delay.observe(max(0.0, late))
+        self._tick_due = loop.time() + TICK_S
+        self._timer = loop.call_at(self._tick_due, self._tick)
+        now = self.now()
+        for exchange in [each for each in self.active if each.deadline <= now]:
+            exchange.on_deadline(now)
+        self._ticks += 1
+        if self._ticks % _SWEEP_EVERY == 0:
+            for connection in [each for each in self.connections if each.deadline <= now]:
+                connection.on_deadline()
+            for origin in self._installer.origins.values():
+                origin.pool.sweep(loop.time())
+
+    def break_off_all(self) -> None:
+        """The time to drain is over: what still runs ends with an error."""
+        for exchange in tuple(self.active):
+            exchange.on_drained()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The asgi door."""
+        await asgi.answer(self, scope, receive, send)
+
+
+def _health_of(endpoint: EndpointState) -> EndpointHealth:
+    version = endpoint.version
+    return EndpointHealth(
+        version.route if version else "",
+        version.spec.name if version else "",
+        endpoint.label,
+        endpoint.healthy,
+        endpoint.reason,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own idea of signals: the worker's process has one already."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+def _native_door(dataplane: DataPlane) -> Callable[..., NativeProtocol]:
+    """What uvicorn calls for each connection (its `http=` hook)."""
+
+    def make(*, server_state: uvicorn.server.ServerState, **_: object) -> NativeProtocol:
+        return NativeProtocol(dataplane, server_state.connections)
+
+    return make
+
+
+async def serve(
+    dataplane: DataPlane, sockets: list[socket.socket], *, draining: asyncio.Event
+) -> None:
+    """Serve on these sockets until `draining` is set, then drain and return.
+
+    Drain: readiness is off already → `drain_delay_s` → stop accepting → what runs finishes, for
+    `drain_s` at most → error event, close.
+    """
+    settings = dataplane.settings
+    config = uvicorn.Config(
+        dataplane,
+        http=_native_door(dataplane) if settings.door == "native" else "auto",  # type: ignore[arg-type]  # uvicorn calls it like the class it asks for
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        backlog=settings.backlog,
+        timeout_keep_alive=int(settings.keep_alive_s),
+        timeout_graceful_shutdown=int(settings.drain_s + _LAST_WORDS_S),
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    running = loop.create_task(server.serve(sockets=sockets))
+    waiting = loop.create_task(draining.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    dataplane.draining = True
+    if not running.done():
+        await asyncio.sleep(settings.drain_delay_s)
+        server.should_exit = True
+        deadline = loop.call_later(settings.drain_s, dataplane.break_off_all)
+        await asyncio.wait({running})
+        deadline.cancel()
+    await running

@@ -1,0 +1,355 @@
+"""The snapshot brought to life: what a worker decides on.
+
+`Table` belongs to one generation; a request keeps the table it was decided on for life.  What
+lives longer than a generation (connections, health, requests in flight, counters, the rotation)
+is carried from table to table by `Installer`, so a weight that moves costs no connection and no
+count.  `install` ends in one assignment by its caller: a request sees the old table or the new
+one, never a mixture.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Final
+
+from msgspec.structs import replace
+
+from router.clock import Clock
+from router.dataplane.admission import Admission
+from router.dataplane.upstream.endpoint import (
+    EndpointState,
+    Origin,
+    OriginKey,
+    ProbeKey,
+    origin_key,
+    usable,
+)
+from router.dataplane.upstream.prober import Prober
+from router.dataplane.upstream.resolver import Resolver
+from router.routing.balance import Balancer, make_balancer
+from router.routing.body import MODEL, BodyReader
+from router.routing.budget import RetryBudget
+from router.routing.match import Fields, RouteIndex, Test, header_test
+from router.routing.split import Rotation, Split, choose_by_key
+from router.routing.sticky import StickyKey
+from router.snapshot import Balance, Endpoint, Health, Role, Route, Snapshot, Version
+from router.telemetry.recorder import RoleCounts, VersionRecorder, WorkerRecorder
+
+Draw = Callable[[], float]
+OnHealth = Callable[[EndpointState], None]
+
+
+class LiveVersion:
+    """One version of one route, with its endpoints."""
+
+    __slots__ = (
+        "_counts",
+        "_recorder",
+        "_recorders",
+        "balance",
+        "balancer",
+        "endpoints",
+        "fallback_allowed",
+        "fields",
+        "resolvers",
+        "route",
+        "spec",
+    )
+
+    def __init__(self, route: Route, spec: Version, recorders: WorkerRecorder) -> None:
+        self.route: Final = route.name
+        self.spec: Final = spec
+        self.balance: Final[Balance] = route.balance
+        self.fields: Final = b"x-model-version: %b\r\nx-router-route: %b\r\n" % (
+            spec.name.encode(),
+            route.name.encode(),
+        )
+        self.fallback_allowed: Final = route.retry.canary_fallback and spec.role is not Role.STABLE
+        self.endpoints: list[EndpointState] = []
+        self.balancer: Balancer[EndpointState] = make_balancer(route.balance, ())
+        self.resolvers: list[Resolver] = []
+        self._recorders = recorders
+        self._recorder: VersionRecorder | None = None
+        self._counts: RoleCounts | None = None
+
+    def __repr__(self) -> str:
+        return f"<Version {self.route}/{self.spec.name}: {len(self.endpoints)} endpoints>"
+
+    @property
+    def recorder(self) -> VersionRecorder:
+        """Its counters, made with its first request: 10 000 idle routes cost nothing."""
+        if self._recorder is None:
+            self._recorder = self._recorders.version(self.route, self.spec.name)
+        return self._recorder
+
+    @property
+    def counts(self) -> RoleCounts:
+        """Its counters in its present role."""
+        if self._counts is None:
+            self._counts = self.recorder.role(self.spec.role.value)
+        return self._counts
+
+    def adopt(self, endpoints: Iterable[EndpointState]) -> None:
+        """Take these endpoints over."""
+        for endpoint in endpoints:
+            endpoint.version = self
+            self.endpoints.append(endpoint)
+        self.rebalance()
+
+    def rebalance(self) -> None:
+        """Which endpoints are usable has changed."""
+        self.balancer = make_balancer(self.balance, usable(self.endpoints))
+
+    def choose_endpoint(
+        self, draw: Draw, besides: Collection[EndpointState] = ()
+    ) -> EndpointState | None:
+        """Choose where the next request goes; None when nothing is usable."""
+        return self.balancer.choose(draw, besides=besides)
+
+
+class LiveRoute:
+    """One route, compiled."""
+
+    __slots__ = (
+        "admission",
+        "body_fields",
+        "budget",
+        "header_routes",
+        "renames",
+        "rotation",
+        "spec",
+        "split",
+        "stable",
+        "steering",
+        "sticky",
+        "versions",
+    )
+
+    def __init__(self, spec: Route, old: "LiveRoute | None", now: float) -> None:
+        self.spec: Final = spec
+        self.versions: dict[str, LiveVersion] = {}
+        self.sticky: Final = StickyKey(spec.sticky) if spec.sticky else None
+        self.body_fields: Final = self.sticky.body_fields if self.sticky else ()
+        self.renames: Final = any(version.model is not None for version in spec.versions)
+        self.header_routes: Final[tuple[tuple[tuple[Test, ...], str], ...]] = tuple(
+            (tuple(map(header_test, route.conditions)), route.version)
+            for route in spec.header_routes
+        )
+        self.steering: Final = tuple(
+            condition.name.encode()
+            for route in spec.header_routes
+            for condition in route.conditions
+        )
+        self.split: Final = Split(
+            spec.name.encode(),
+            tuple((version.name, version.weight_bp) for version in spec.versions),
+        )
+        self.stable: Final = spec.stable.name
+        if old is not None and old.split == self.split:
+            self.rotation: Rotation[str] = old.rotation
+        else:
+            self.rotation = Rotation(self.split)
+        self.admission: Admission = old.admission if old is not None else Admission(spec.limits)
+        self.admission.limits = spec.limits
+        if old is not None and old.spec.retry == spec.retry:
+            self.budget: RetryBudget = old.budget
+        else:
+            self.budget = RetryBudget(spec.retry.budget_percent, now)
+
+    def version_by_header(self, fields: Fields) -> LiveVersion | None:
+        """The version that the request's headers ask for, where the configuration allows it."""
+        for tests, version in self.header_routes:
+            if all(test(fields) for test in tests):
+                return self.versions[version]
+        return None
+
+    def version_by_weight(self, key: bytes | None) -> LiveVersion:
+        """The version that answers: by the sticky key, or the next in rotation."""
+        name = self.rotation.choose() if key is None else choose_by_key(self.split, key)
+        return self.versions[name]
+
+
+class Table:
+    """Everything of one generation."""
+
+    __slots__ = (
+        "body_reader",
+        "generation_field",
+        "index",
+        "max_body_bytes",
+        "max_inspect_bytes",
+        "routes",
+        "snapshot",
+    )
+
+    def __init__(
+        self, snapshot: Snapshot, routes: dict[str, LiveRoute], old: "Table | None" = None
+    ) -> None:
+        self.snapshot: Final = snapshot
+        self.routes: Final = routes
+        self.generation_field: Final = b"x-router-generation: %d\r\n" % snapshot.generation
+        if old is not None and _same_rules(old.snapshot, snapshot):
+            # Only weights or endpoints moved: the index of 10 000 routes stays as it is.
+            self.index: RouteIndex = old.index
+        else:
+            self.index = RouteIndex(snapshot.routes)
+        names = dict.fromkeys(name for route in routes.values() for name in route.body_fields)
+        self.body_reader: Final = BodyReader((MODEL, *names))
+        limits = [route.limits for route in snapshot.routes]
+        self.max_body_bytes: Final = max((limit.max_body_bytes for limit in limits), default=0)
+        self.max_inspect_bytes: Final = max(
+            (limit.max_inspect_bytes for limit in limits), default=0
+        )
+
+    @property
+    def generation(self) -> int:
+        """Its number."""
+        return self.snapshot.generation
+
+
+EMPTY: Final = Table(Snapshot(generation=0), {})
+
+
+def _same_rules(old: Snapshot, new: Snapshot) -> bool:
+    if len(old.routes) != len(new.routes):
+        return False
+    return all(
+        one is other or (one.name == other.name and one.rules == other.rules)
+        for one, other in zip(old.routes, new.routes, strict=True)
+    )
+
+
+class Installer:
+    """Makes tables out of snapshots, and keeps what outlives them."""
+
+    def __init__(
+        self, recorders: WorkerRecorder, clock: Clock, draw: Draw, on_health: OnHealth
+    ) -> None:
+        self._recorders = recorders
+        self._clock = clock
+        self._draw = draw
+        self._on_health = on_health
+        self._probers: dict[ProbeKey, Prober] = {}
+        self.origins: Final[dict[OriginKey, Origin]] = {}
+
+    def install(self, snapshot: Snapshot, old: Table) -> Table:
+        """Make the table of this snapshot; `old` is the one served now."""
+        routes: dict[str, LiveRoute] = {}
+        replaced: list[LiveRoute] = []
+        for spec in snapshot.routes:
+            before = old.routes.get(spec.name)
+            if before is not None and (before.spec is spec or before.spec == spec):
+                routes[spec.name] = before
+                continue
+            routes[spec.name] = self._make_route(spec, before)
+            if before is not None:
+                replaced.append(before)
+        replaced += [route for name, route in old.routes.items() if name not in routes]
+        for route in replaced:
+            self._retire(route)
+        if replaced:
+            live = {(route.spec.name, name) for route in routes.values() for name in route.versions}
+            self._recorders.forget(live)
+        return Table(snapshot, routes, old)
+
+    def close(self) -> None:
+        """End probes, look-ups and idle connections."""
+        for prober in self._probers.values():
+            prober.close()
+        for origin in self.origins.values():
+            origin.close()
+
+    def _make_route(self, spec: Route, old: LiveRoute | None) -> LiveRoute:
+        route = LiveRoute(spec, old, self._clock.monotonic())
+        for version in spec.versions:
+            live = LiveVersion(spec, version, self._recorders)
+            before = old.versions.get(version.name) if old is not None else None
+            live.adopt(self._take_over(live, before))
+            live.adopt(self._add_missing(live))
+            for member in live.endpoints:
+                self._watch(member, spec.health)
+            for endpoint in version.endpoints:
+                if endpoint.dns:
+                    live.resolvers.append(self._resolve(live, endpoint, spec.health))
+            route.versions[version.name] = live
+        return route
+
+    def _take_over(self, live: LiveVersion, before: LiveVersion | None) -> list[EndpointState]:
+        """Endpoints that the version had already; addresses of a DNS name stay until looked up."""
+        wanted = set(live.spec.endpoints)
+        return [e for e in before.endpoints if e.spec in wanted] if before is not None else []
+
+    def _add_missing(self, live: LiveVersion) -> list[EndpointState]:
+        present = {endpoint.spec for endpoint in live.endpoints}
+        return [
+            EndpointState(endpoint, self._origin(endpoint))
+            for endpoint in live.spec.endpoints
+            if not endpoint.dns and endpoint not in present
+        ]
+
+    def _origin(self, endpoint: Endpoint) -> Origin:
+        key = origin_key(endpoint)
+        origin = self.origins.get(key)
+        if origin is None:
+            origin = self.origins[key] = Origin(endpoint)
+        return origin
+
+    def _resolve(self, live: LiveVersion, endpoint: Endpoint, health: Health | None) -> Resolver:
+        def on_addresses(addresses: tuple[str, ...]) -> None:
+            wanted = [self._origin(replace(endpoint, host=address)) for address in addresses]
+            mine = [member for member in live.endpoints if member.spec == endpoint]
+            for member in mine:
+                if member.origin not in wanted:
+                    live.endpoints.remove(member)
+                    self._retire_endpoint(member)
+            present = {member.origin for member in mine}
+            new = [EndpointState(endpoint, origin) for origin in wanted if origin not in present]
+            live.adopt(new)
+            for member in new:
+                self._watch(member, health)
+                self._on_health(member)
+
+        return Resolver(endpoint.host, endpoint.port, on_addresses)
+
+    def _watch(self, endpoint: EndpointState, health: Health | None) -> None:
+        """Have the endpoint probed as its route wants it."""
+        endpoint.watch(self._on_health)
+        if health is None:
+            self._unwatch(endpoint)
+            endpoint.probed = None
+            return
+        key = (endpoint.origin, endpoint.base_path, endpoint.authority, health)
+        prober = self._probers.get(key)
+        if prober is not None and endpoint in prober.endpoints:
+            return
+        self._unwatch(endpoint)
+        if prober is None:
+            prober = Prober(
+                endpoint.origin, endpoint.base_path, endpoint.authority, health, self._draw
+            )
+            self._probers[key] = prober
+        endpoint.probe_key = key
+        prober.add(endpoint)
+
+    def _unwatch(self, endpoint: EndpointState) -> None:
+        key, endpoint.probe_key = endpoint.probe_key, None
+        if key is None:
+            return
+        prober = self._probers[key]
+        prober.endpoints.discard(endpoint)
+        if not prober.endpoints:
+            prober.close()
+            del self._probers[key]
+
+    def _retire(self, route: LiveRoute) -> None:
+        for version in route.versions.values():
+            for resolver in version.resolvers:
+                resolver.close()
+            for endpoint in version.endpoints:
+                if endpoint.version is version:  # else: a newer generation took it over
+                    self._retire_endpoint(endpoint)
+
+    def _retire_endpoint(self, endpoint: EndpointState) -> None:
+        endpoint.retire()
+        self._unwatch(endpoint)
+        if not endpoint.origin.endpoints:
+            endpoint.origin.close()
+            self.origins.pop(endpoint.origin.key, None)

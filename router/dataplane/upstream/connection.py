@@ -1,0 +1,294 @@
+"""One HTTP/1.1 connection to a model server.
+
+It sends a request at a time and tells its user what comes back; the user is an exchange or a
+probe.  A connection is used again only if its last exchange left it beyond doubt: the request
+was sent whole, the answer was whole, and not one byte came besides (a surplus byte would be read
+as the next answer: the classic response-splitting hole of pooled clients).
+
+Per connection: transport, pool, reader.  Per request: everything from `user` on.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, cast
+
+from router.http1.chunked import ChunkedDecoder
+from router.http1.grammar import MAX_HEAD, ProtocolError
+from router.http1.reader import HeadReader
+from router.http1.response import ResponseHead, parse_response
+
+if TYPE_CHECKING:
+    from router.dataplane.upstream.pool import Pool
+
+HIGH_WATER = 64 * 1024
+_UNTIL_CLOSE = -1
+
+
+class UpstreamUser(Protocol):
+    """Who sent the request; every call comes from the event loop, none after `ended` or lost."""
+
+    def on_response(
+        self, head: ResponseHead, length: int | None, body: bytes, framed: bytes | None, ended: bool
+    ) -> None:
+        """The answer's head, with what came of its body.
+
+        `length` is the body's Content-Length if it has one.  `framed` are the very bytes of whole
+        chunks, when `body` came as such.
+        """
+        ...
+
+    def on_response_body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
+        """More of the body, or its end."""
+        ...
+
+    def on_upstream_lost(self, broken: str | None) -> None:
+        """No (further) answer will come: `broken` names a broken protocol rule, None a reset."""
+        ...
+
+    def on_upstream_full(self) -> None:
+        """The model server reads slower than the client sends: send no more for now."""
+        ...
+
+    def on_upstream_drained(self) -> None:
+        """It has caught up."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """See the module."""
+
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_head_seen",
+        "_method",
+        "_paused",
+        "_pool",
+        "_reader",
+        "_remaining",
+        "_request_sent",
+        "_reusable",
+        "_transport",
+        "idle_since",
+        "received",
+        "served",
+        "user",
+    )
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._reader: HeadReader[ResponseHead] = HeadReader(parse_response)
+        self.served = 0
+        self.idle_since = 0.0
+        self._paused = False
+        self.user: UpstreamUser | None = None
+        self._method = b""
+        self._buffer = b""
+        self._decoder: ChunkedDecoder | None = None
+        self._remaining = 0
+        self._head_seen = False
+        self._request_sent = False
+        self._reusable = False
+        self.received = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self._transport is None else "busy" if self.user else "idle"
+        return f"<Connection to {self._pool.name}: {state}, {self.served} served>"
+
+    # -- the user's side ---------------------------------------------------------------------
+
+    def send(self, user: UpstreamUser, method: bytes, data: bytes, *, complete: bool) -> None:
+        """Begin a request: its head and what is there of its body, already framed."""
+        self.user = user
+        self._method = method
+        self._head_seen = False
+        self._request_sent = complete
+        self.received = False
+        if self._transport is None:  # it was lost between its making and its use
+            asyncio.get_running_loop().call_soon(self.connection_lost, None)
+        else:
+            self._transport.write(data)
+
+    def send_body(self, data: bytes, *, complete: bool) -> None:
+        """Go on with the request's body, already framed."""
+        self._request_sent = complete
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def discard(self) -> None:
+        """Close at once; the user, if there is one, is not told."""
+        self.user = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def usable(self) -> bool:
+        """Whether an idle connection may carry another request."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    # -- asyncio.Protocol --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if self.user is None:
+            # An idle connection has nothing to say; what it says would poison the next exchange.
+            self._close()
+            return
+        self.received = True
+        try:
+            if self._head_seen:
+                self._take_body(data)
+            else:
+                self._take_head(data)
+        except ProtocolError as error:
+            self._lose(error.reason)
+
+    def eof_received(self) -> None:
+        """See asyncio: the transport closes itself, `connection_lost` follows."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self._transport = None
+        self._pool.forget(self)
+        user = self.user
+        if user is None:
+            return
+        self.user = None
+        if exc is None and self._head_seen and self._remaining == _UNTIL_CLOSE:
+            user.on_response_body(b"", None, True)
+        else:
+            user.on_upstream_lost(None)
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        if self.user is not None:
+            self.user.on_upstream_full()
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        if self.user is not None:
+            self.user.on_upstream_drained()
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def _take_head(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if len(data) > MAX_HEAD or data[:5] != b"HTTP/"[: len(data[:5])]:
+                raise ProtocolError("response_head", "no response head")
+            self._buffer = data
+            return
+        if end > MAX_HEAD:
+            raise ProtocolError("response_head", "response head too large")
+        head, length = self._reader.read(data[:end])
+        body = data[end:]
+        if head.status < 200:
+            if head.status == 101:
+                raise ProtocolError("response_head", "101 without an upgrade")
+            if body:
+                self._take_head(body)
+            return
+        self._head_seen = True
+        self._start_body(head, length, body)
+
+    def _start_body(self, head: ResponseHead, length: int | None, body: bytes) -> None:
+        self._reusable = head.keep_alive
+        framed: bytes | None = None
+        if not head.has_body(self._method):
+            ended = True
+            self._decoder = None
+            if body:
+                self._reusable = False
+                body = b""
+        elif head.chunked:
+            self._decoder = ChunkedDecoder()
+            ended = False
+            if body:
+                body, framed, ended = self._decode(body)
+        elif length is not None:
+            self._decoder = None
+            self._remaining = length
+            body, ended = self._count(body)
+        else:
+            self._decoder = None
+            self._remaining = _UNTIL_CLOSE
+            self._reusable = False
+            ended = False
+        user = self._ending_user() if ended else self.user
+        if user is not None:
+            user.on_response(head, length, body, framed, ended)
+
+    def _take_body(self, data: bytes) -> None:
+        framed: bytes | None = None
+        if self._decoder is not None:
+            data, framed, ended = self._decode(data)
+        elif self._remaining == _UNTIL_CLOSE:
+            ended = False
+        else:
+            data, ended = self._count(data)
+        user = self._ending_user() if ended else self.user
+        if user is not None and (data or ended):
+            user.on_response_body(data, framed, ended)
+
+    def _decode(self, data: bytes) -> tuple[bytes, bytes | None, bool]:
+        decoder = self._decoder
+        assert decoder is not None
+        payload = decoder.feed(data)
+        if decoder.done and decoder.rest:
+            self._reusable = False
+        return payload, data if decoder.whole else None, decoder.done
+
+    def _count(self, data: bytes) -> tuple[bytes, bool]:
+        surplus = len(data) - self._remaining
+        if surplus < 0:
+            self._remaining = -surplus
+            return data, False
+        if surplus:
+            self._reusable = False
+            data = data[: self._remaining]
+        self._remaining = 0
+        return data, True
+
+    def _ending_user(self) -> UpstreamUser | None:
+        """Let the connection go before its user hears of the end: it may want one at once."""
+        user = self.user
+        self.user = None
+        self.served += 1
+        if self._reusable and self._request_sent and self.usable:
+            self.resume()
+            self._pool.give_back(self)
+        else:
+            self._close()
+        return user
+
+    def _close(self) -> None:
+        self._pool.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _lose(self, broken: str) -> None:
+        user = self.user
+        self.user = None
+        self._close()
+        if user is not None:
+            user.on_upstream_lost(broken)

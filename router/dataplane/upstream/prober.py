@@ -1,0 +1,125 @@
+"""Active health probes: one loop for each origin, path and setting, whatever the number of routes.
+
+A probe takes a connection of its own, so it tests that the server accepts new ones too, and it
+never waits behind requests.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from router.dataplane.upstream.connection import Connection
+from router.dataplane.upstream.endpoint import EndpointState, Origin
+from router.http1.response import ResponseHead
+from router.snapshot import Health
+
+Draw = Callable[[], float]
+
+
+class _Probe:
+    """One request of a prober; its outcome is an HTTP status or a reason."""
+
+    def __init__(self, outcome: "asyncio.Future[int | str]", request: bytes) -> None:
+        self._outcome = outcome
+        self._request = request
+        self.connection: Connection | None = None
+
+    def _tell(self, outcome: int | str) -> None:
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    def on_connected(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.send(self, b"GET", self._request, complete=True)
+
+    def on_connect_failed(self, reason: str, *, timeout: bool) -> None:
+        self._tell(reason)
+
+    def on_response(
+        self, head: ResponseHead, length: int | None, body: bytes, framed: bytes | None, ended: bool
+    ) -> None:  # the body is of no interest
+        self._tell(head.status)
+
+    def on_response_body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
+        """Of no interest."""
+
+    def on_upstream_lost(self, broken: str | None) -> None:
+        self._tell(f"broken HTTP: {broken}" if broken else "connection closed")
+
+    def on_upstream_full(self) -> None:
+        """A probe is a few bytes."""
+
+    def on_upstream_drained(self) -> None:
+        """A probe is a few bytes."""
+
+
+class Prober:
+    """Probes one origin and tells the endpoints that asked for it.
+
+    The first probe is made at once, the others at the interval ± 10 %, so that many workers do
+    not probe in step.  Thresholds count probes in a row; the very first outcome counts at once.
+    """
+
+    def __init__(
+        self, origin: Origin, base_path: bytes, authority: bytes, health: Health, draw: Draw
+    ) -> None:
+        self.endpoints: Final[set[EndpointState]] = set()
+        self._origin = origin
+        self._health = health
+        self._draw = draw
+        self._request = b"GET %b%b HTTP/1.1\r\nhost: %b\r\nuser-agent: inference-router\r\n\r\n" % (
+            base_path,
+            health.path.encode(),
+            authority,
+        )
+        self._healthy: bool | None = None
+        self._streak = 0
+        self._reason = ""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def add(self, endpoint: EndpointState) -> None:
+        """Tell this endpoint too, beginning with what is known."""
+        self.endpoints.add(endpoint)
+        if self._healthy is not None:
+            endpoint.probe_told(self._healthy, self._reason)
+
+    def close(self) -> None:
+        """Probe no more."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        while True:
+            outcome = await self._probe()
+            self._assess(outcome)
+            await asyncio.sleep(self._health.interval_s * (0.9 + 0.2 * self._draw()))
+
+    async def _probe(self) -> int | str:
+        outcome: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
+        probe = _Probe(outcome, self._request)
+        pending = self._origin.pool.connect(probe, self._health.timeout_s)
+        try:
+            async with asyncio.timeout(self._health.timeout_s):
+                return await outcome
+        except TimeoutError:
+            return f"no answer in {self._health.timeout_s:g} s"
+        finally:
+            pending.abandon()
+            if probe.connection is not None:
+                probe.connection.discard()
+
+    def _assess(self, outcome: int | str) -> None:
+        passed = outcome in self._health.statuses
+        reason = "" if passed else f"GET {self._health.path}: {outcome}"
+        if passed:
+            self._origin.connect_succeeded()
+        if passed == self._healthy:
+            self._streak = 0
+            return
+        self._streak += 1
+        needed = self._health.healthy_after if passed else self._health.unhealthy_after
+        if self._healthy is None or self._streak >= needed:
+            self._healthy = passed
+            self._streak = 0
+            self._reason = reason
+            for endpoint in tuple(self.endpoints):
+                endpoint.probe_told(passed, reason)
