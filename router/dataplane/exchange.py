@@ -29,6 +29,7 @@ from router.http1.events import StreamObserver, error_event, usage_of
 from router.http1.request import RequestHead, compose_request
 from router.http1.response import ResponseHead
 from router.routing.match import Nodes, model_in_path, needs_model
+from router.routing.replay import may_repeat
 from router.telemetry.recorder import count
 
 if TYPE_CHECKING:
@@ -109,10 +110,10 @@ class Exchange:
         "_plane",
         "_queued",
         "_received",
-        "_replay_safe",
         "_request_id",
         "_response",
         "_route",
+        "_seen",
         "_sent_at",
         "_stale_retried",
         "_started_at",
@@ -161,7 +162,7 @@ class Exchange:
         self._tried: tuple[EndpointState, ...] = ()
         self._attempts = 0
         self._stale_retried = False
-        self._replay_safe = True
+        self._seen = False  # a model server may have seen the request
         self._sent_at = 0.0
         # relay
         self._response: ResponseHead | None = None
@@ -400,7 +401,7 @@ class Exchange:
         data = compose_request(
             head,
             target=decide.upstream_target(version, head, endpoint.base_path),
-            authority=endpoint.authority,
+            authority=endpoint.authority or head.host or endpoint.origin.authority,
             kept=head.kept_without(route.steering) if route.steering else head.kept,
             content_length=length,
             extra=b"%bx-request-id: %b\r\n" % (self._client.forwarded, self._request_id),
@@ -408,6 +409,7 @@ class Exchange:
         if body:
             data += frame_chunk(body) if chunked else body
         self._connection = connection
+        self._seen = True
         connection.send(self, head.method, data, complete=complete)
         self._keep_for_replay(route)
         now = self._plane.now()
@@ -670,10 +672,19 @@ class Exchange:
 
     def _may_replay(self) -> bool:
         route = self._route
+        head = self._head
         return (
             route is not None
             and self._kept_whole
-            and self._head.method.decode() in route.spec.retry.methods
+            and (
+                not self._seen
+                or may_repeat(
+                    route.spec.retry.methods,
+                    head.method,
+                    head.path,
+                    has_key=head.field(b"idempotency-key") is not None,
+                )
+            )
         )
 
     def _try_again_on_status(self, status: int) -> bool:

@@ -316,15 +316,14 @@ class Installer:
             self._unwatch(endpoint)
             endpoint.probed = None
             return
-        key = (endpoint.origin, endpoint.base_path, endpoint.authority, health)
+        authority = endpoint.authority or endpoint.origin.authority
+        key = (endpoint.origin, endpoint.base_path, authority, health)
         prober = self._probers.get(key)
         if prober is not None and endpoint in prober.endpoints:
             return
         self._unwatch(endpoint)
         if prober is None:
-            prober = Prober(
-                endpoint.origin, endpoint.base_path, endpoint.authority, health, self._draw
-            )
+            prober = Prober(endpoint.origin, endpoint.base_path, authority, health, self._draw)
             self._probers[key] = prober
         endpoint.probe_key = key
         prober.add(endpoint)

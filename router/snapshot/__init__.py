@@ -160,7 +160,8 @@ class Retry(_Value, frozen=True):
 
     `attempts` counts the first one.  `statuses` are upstream answers that count as failed.
     `budget_percent` bounds retries to a share of the route's requests (at least 3 a second).
-    `canary_fallback` sends a canary's failed request to stable.
+    `canary_fallback` sends a canary's failed request to stable.  `methods` are the ones that may
+    be sent again once a model server may have seen them; None: see `routing.replay`.
     """
 
     attempts: int = 2
@@ -169,7 +170,7 @@ class Retry(_Value, frozen=True):
     statuses: tuple[int, ...] = ()
     budget_percent: float = 20.0
     canary_fallback: bool = True
-    methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE")
+    methods: tuple[str, ...] | None = None
 
 
 class Health(_Value, frozen=True):

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, cast
 
 from router.http1.chunked import ChunkedDecoder
-from router.http1.grammar import MAX_HEAD, ProtocolError
+from router.http1.grammar import MAX_HEAD, ProtocolError, has_bare_line_end
 from router.http1.reader import HeadReader
 from router.http1.response import ResponseHead, parse_response
 
@@ -194,7 +194,8 @@ class Connection(asyncio.Protocol):
             self._buffer = b""
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
-            if len(data) > MAX_HEAD or data[:5] != b"HTTP/"[: len(data[:5])]:
+            strange = data[:5] != b"HTTP/"[: len(data[:5])]
+            if len(data) > MAX_HEAD or strange or has_bare_line_end(data):
                 raise ProtocolError("response_head", "no response head")
             self._buffer = data
             return

@@ -6,6 +6,7 @@ one version of one route.
 """
 
 import asyncio
+import ipaddress
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -30,13 +31,33 @@ def origin_key(endpoint: Endpoint) -> OriginKey:
     return (endpoint.host, endpoint.port, endpoint.https, endpoint.tls)
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class Origin:
     """One server address: its pool, and what connecting to it has told."""
 
-    __slots__ = ("_ejections", "_failures", "_timer", "ejected", "endpoints", "key", "name", "pool")
+    __slots__ = (
+        "_ejections",
+        "_failures",
+        "_timer",
+        "authority",
+        "ejected",
+        "endpoints",
+        "key",
+        "name",
+        "pool",
+    )
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.key: Final = origin_key(endpoint)
+        self.authority: Final = endpoint.authority.encode()
         self.pool: Final = Pool(endpoint)
         self.name: Final = self.pool.name
         self.endpoints: Final[set[EndpointState]] = set()
@@ -111,7 +132,9 @@ class EndpointState:
         self.spec: Final = endpoint
         self.label: Final = endpoint.url
         self.origin: Final = origin
-        self.authority: Final = endpoint.authority.encode()
+        # A name may select a virtual host, so it is what the server expects; an address selects
+        # nothing, and the client's own Host is passed on.
+        self.authority: Final = b"" if is_address(endpoint.host) else endpoint.authority.encode()
         self.base_path: Final = endpoint.base_path.encode()
         self.in_flight = 0
         self.latency_s = 0.0
