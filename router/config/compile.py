@@ -1,0 +1,241 @@
+"""Compile a configuration and the routes' states to the snapshot that the data plane serves.
+
+Pure: one configuration, one generation and one set of states always give the same snapshot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from router import snapshot
+from router.config.address import EndpointUrl
+from router.config.models import (
+    HeaderRoute,
+    HeaderTest,
+    Health,
+    Limits,
+    MatchRule,
+    Retry,
+    Route,
+    StickySource,
+    Timeouts,
+    Tls,
+    Version,
+)
+from router.config.root import Config
+from router.config.units import format_percent
+from router.errors import ConfigError
+from router.snapshot import FULL, Role, StickyKind
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """How far a route has come: its versions' shares in basis points, and their roles.
+
+    A version that the configuration has and this has not gets no traffic, as a preview.
+    """
+
+    weights: Mapping[str, int]
+    roles: Mapping[str, Role]
+
+    def __post_init__(self) -> None:
+        if sum(self.weights.values()) != FULL or min(self.weights.values()) < 0:
+            raise ConfigError(f"weights {dict(self.weights)} do not share out {FULL} basis points")
+        stable = [name for name, role in self.roles.items() if role is Role.STABLE]
+        if len(stable) != 1:
+            raise ConfigError(f"a route has one stable version, not {len(stable)}")
+        for name, role in self.roles.items():
+            if role is Role.SHADOW and self.weights.get(name):
+                raise ConfigError(f"shadow version {name} has traffic")
+
+
+def compile_snapshot(
+    config: Config, generation: int, states: Mapping[str, RouteState] | None = None
+) -> snapshot.Snapshot:
+    """Make the routing table of one generation.
+
+    A route without a state starts as `initial_state` says.
+
+    Raises:
+        ConfigError: a state gives traffic to a version that the configuration does not have.
+    """
+    known = states or {}
+    return snapshot.Snapshot(
+        generation=generation,
+        routes=tuple(
+            compile_route(route, order, known.get(route.name) or initial_state(route))
+            for order, route in enumerate(config.routes)
+        ),
+    )
+
+
+def initial_state(route: Route) -> RouteState:
+    """Say how a route starts about which nothing is stored.
+
+    Stable is the version with the largest initial weight, the first declared of equal ones.
+    Without initial weights the release has all traffic, or the first version that is no shadow.
+    """
+    shadow = route.shadow.version if route.shadow is not None else None
+    if route.initial_weights is None:
+        first = next(name for name in route.versions if name != shadow)
+        weights = {route.release or first: FULL}
+    else:
+        weights = dict(route.initial_weights)
+    stable = max(route.versions, key=lambda name: weights.get(name, 0))  # max keeps the first
+    roles: dict[str, Role] = {}
+    for name in route.versions:
+        if name == stable:
+            roles[name] = Role.STABLE
+        elif name == shadow:
+            roles[name] = Role.SHADOW
+        else:
+            roles[name] = Role.CANARY if weights.get(name) else Role.PREVIEW
+    return RouteState(weights, roles)
+
+
+def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route:
+    """Make one route of the table; `order` is its place in the configuration."""
+    for name, weight in state.weights.items():
+        if weight and name not in route.versions:
+            raise ConfigError(
+                f"route {route.name}: version {name} has {format_percent(weight)} % of the "
+                "traffic and cannot leave the configuration"
+            )
+    return snapshot.Route(
+        name=route.name,
+        order=order,
+        rules=tuple(_rule(rule) for rule in route.match),
+        versions=tuple(
+            _version(name, route.versions[name], state) for name in _newest_first(route, state)
+        ),
+        sticky=tuple(_sticky(source) for source in route.sticky.by) if route.sticky else (),
+        header_routes=tuple(_header_route(item) for item in route.header_routes),
+        balance=route.balance,
+        timeouts=_timeouts(route.timeouts),
+        retry=_retry(route.retry),
+        health=_health(route.health) if route.health is not None else None,
+        limits=_limits(route.limits),
+    )
+
+
+_CANARY_OR_RELEASE: Final = 0
+_OTHER: Final = 1
+_STABLE: Final = 2
+
+
+def _newest_first(route: Route, state: RouteState) -> list[str]:
+    """Canaries and the release, then the others from the last declared on, then stable."""
+
+    newest_first = list(route.versions)[::-1]
+    return sorted(newest_first, key=lambda name: _rank(name, route.release, state))
+
+
+def _rank(name: str, release: str | None, state: RouteState) -> int:
+    role = state.roles.get(name, Role.PREVIEW)
+    if role is Role.STABLE:
+        return _STABLE
+    return _CANARY_OR_RELEASE if role is Role.CANARY or name == release else _OTHER
+
+
+def _version(name: str, version: Version, state: RouteState) -> snapshot.Version:
+    tls = _tls(version.tls)
+    return snapshot.Version(
+        name=name,
+        role=state.roles.get(name, Role.PREVIEW),
+        weight_bp=state.weights.get(name, 0),
+        endpoints=tuple(_endpoint(url, tls) for url in version.endpoints),
+        model=version.model,
+    )
+
+
+def _endpoint(url: EndpointUrl, tls: snapshot.Tls) -> snapshot.Endpoint:
+    return snapshot.Endpoint(
+        url=url.text,
+        host=url.host,
+        port=url.port,
+        https=url.https,
+        base_path=url.base_path,
+        dns=url.dns,
+        tls=tls,
+    )
+
+
+def _tls(tls: Tls) -> snapshot.Tls:
+    return snapshot.Tls(
+        verify=tls.verify,
+        ca_file=tls.ca_file,
+        server_name=tls.server_name,
+        certificate_file=tls.certificate_file,
+        key_file=tls.key_file,
+    )
+
+
+def _rule(rule: MatchRule) -> snapshot.Rule:
+    return snapshot.Rule(
+        path=rule.path,
+        path_prefix=rule.prefix,
+        model=rule.model,
+        methods=rule.all_methods,
+        headers=tuple(_condition(header.name, header) for header in rule.headers),
+    )
+
+
+def _condition(name: str, test: HeaderTest) -> snapshot.HeaderCondition:
+    match, value = test.comparison
+    return snapshot.HeaderCondition(name=name, match=match, value=value)
+
+
+def _header_route(item: HeaderRoute) -> snapshot.HeaderRoute:
+    return snapshot.HeaderRoute(conditions=(_condition(item.header, item),), version=item.version)
+
+
+def _sticky(source: StickySource) -> snapshot.StickySource:
+    if source.header is not None:
+        return snapshot.StickySource(kind=StickyKind.HEADER, name=source.header)
+    if source.cookie is not None:
+        return snapshot.StickySource(kind=StickyKind.COOKIE, name=source.cookie)
+    if source.body is not None:
+        return snapshot.StickySource(kind=StickyKind.BODY, name=source.body)
+    return snapshot.StickySource(kind=StickyKind.API_KEY)
+
+
+def _timeouts(timeouts: Timeouts) -> snapshot.Timeouts:
+    return snapshot.Timeouts(
+        connect_s=timeouts.connect_s,
+        first_byte_s=timeouts.first_byte_s,
+        idle_s=timeouts.idle_s,
+    )
+
+
+def _retry(retry: Retry) -> snapshot.Retry:
+    return snapshot.Retry(
+        attempts=retry.attempts,
+        on_connect="connect" in retry.on,
+        on_reset="reset" in retry.on,
+        statuses=retry.statuses,
+        budget_percent=retry.budget_percent,
+        canary_fallback=retry.canary_fallback,
+        methods=retry.methods,
+    )
+
+
+def _health(health: Health) -> snapshot.Health:
+    return snapshot.Health(
+        path=health.path,
+        interval_s=health.interval_s,
+        timeout_s=health.timeout_s,
+        unhealthy_after=health.unhealthy_after,
+        healthy_after=health.healthy_after,
+        statuses=health.expected_status,
+    )
+
+
+def _limits(limits: Limits) -> snapshot.Limits:
+    return snapshot.Limits(
+        max_in_flight=limits.max_in_flight,
+        max_queue=limits.max_queue,
+        queue_timeout_s=limits.queue_timeout_s,
+        max_body_bytes=limits.max_body_bytes,
+        max_replay_bytes=limits.max_replay_bytes,
+        max_inspect_bytes=limits.max_inspect_bytes,
+    )

@@ -1,0 +1,262 @@
+"""From configuration and state to the table that the data plane serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from router import snapshot
+from router.config import Config, RouteState, compile_snapshot, initial_state
+from router.errors import ConfigError
+from router.snapshot import Balance, HeaderMatch, Role, StickyKind
+
+Loads = Callable[[str], Config]
+
+THREE = """\
+routes:
+- name: chat
+  match: [{path: /v1/chat/completions}]
+  versions:
+    v1: {endpoints: [http://10.0.0.1:8000]}
+    v2: {endpoints: [http://10.0.0.2:8000]}
+    v3: {endpoints: [http://10.0.0.3:8000]}
+"""
+
+
+def versions(table: snapshot.Snapshot) -> list[tuple[str, str, int]]:
+    return [(item.name, item.role.value, item.weight_bp) for item in table.routes[0].versions]
+
+
+def test_without_release_and_weights_the_first_version_has_everything(loads: Loads) -> None:
+    assert versions(compile_snapshot(loads(THREE), 1)) == [
+        ("v3", "preview", 0),
+        ("v2", "preview", 0),
+        ("v1", "stable", 10_000),
+    ]
+
+
+def test_a_route_without_a_past_starts_with_its_release(loads: Loads) -> None:
+    assert versions(compile_snapshot(loads(THREE + "  release: v2\n"), 1)) == [
+        ("v3", "preview", 0),
+        ("v1", "preview", 0),
+        ("v2", "stable", 10_000),
+    ]
+
+
+def test_the_largest_initial_weight_is_stable_and_smaller_ones_are_canaries(loads: Loads) -> None:
+    config = loads(THREE + "  release: v2\n  initialWeights: {v1: 94.75, v2: 5.25}\n")
+    assert versions(compile_snapshot(config, 1)) == [
+        ("v2", "canary", 525),
+        ("v3", "preview", 0),
+        ("v1", "stable", 9475),
+    ]
+
+
+def test_of_equal_initial_weights_the_first_declared_is_stable(loads: Loads) -> None:
+    config = loads(THREE + "  initialWeights: {v3: 40, v2: 40, v1: 20}\n")
+    assert versions(compile_snapshot(config, 1)) == [
+        ("v3", "canary", 4000),
+        ("v1", "canary", 2000),
+        ("v2", "stable", 4000),
+    ]
+
+
+def test_the_shadow_is_never_the_version_that_a_route_starts_with(loads: Loads) -> None:
+    config = loads(THREE + "  shadow: {version: v1}\n")
+    assert versions(compile_snapshot(config, 1)) == [
+        ("v3", "preview", 0),
+        ("v1", "shadow", 0),
+        ("v2", "stable", 10_000),
+    ]
+
+
+def test_a_stored_state_wins_over_the_file_and_new_versions_are_previews(loads: Loads) -> None:
+    state = RouteState({"v1": 9000, "v2": 1000}, {"v1": Role.STABLE, "v2": Role.CANARY})
+    config = loads(THREE + "  release: v2\n  initialWeights: {v3: 100}\n")
+    table = compile_snapshot(config, 7, {"chat": state})
+    assert table.generation == 7
+    assert versions(table) == [("v2", "canary", 1000), ("v3", "preview", 0), ("v1", "stable", 9000)]
+
+
+def test_a_version_with_traffic_cannot_leave_the_configuration(loads: Loads) -> None:
+    state = RouteState({"v0": 2500, "v1": 7500}, {"v1": Role.STABLE})
+    with pytest.raises(ConfigError, match="route chat: version v0 has 25 % of the traffic"):
+        compile_snapshot(loads(THREE), 2, {"chat": state})
+
+
+def test_a_version_without_traffic_may_leave_the_configuration(loads: Loads) -> None:
+    state = RouteState({"v0": 0, "v1": 10_000}, {"v0": Role.PREVIEW, "v1": Role.STABLE})
+    table = compile_snapshot(loads(THREE), 2, {"chat": state})
+    assert [name for name, _, _ in versions(table)] == ["v3", "v2", "v1"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "roles"),
+    [
+        ({"v1": 9999}, {"v1": Role.STABLE}),
+        ({"v1": 10_001, "v2": -1}, {"v1": Role.STABLE}),
+        ({"v1": 10_000}, {}),
+        ({"v1": 10_000}, {"v1": Role.STABLE, "v2": Role.STABLE}),
+        ({"v1": 9000, "v2": 1000}, {"v1": Role.STABLE, "v2": Role.SHADOW}),
+    ],
+)
+def test_a_state_cannot_be_wrong(weights: dict[str, int], roles: dict[str, Role]) -> None:
+    with pytest.raises(ConfigError):
+        RouteState(weights, roles)
+
+
+def test_every_part_of_a_route_reaches_the_table(loads: Loads) -> None:
+    config = loads(
+        """\
+        routes:
+        - name: chat
+          match:
+          - path: /v1/chat/completions
+            model: llama
+            methods: [post, GET]
+            headers: [{name: X-Tenant, prefix: a}, {name: x-b, present: true}]
+          - pathPrefix: /v1/
+            method: POST
+          versions:
+            v1:
+              endpoints: ["https://[::1]:8443/base/", dns://llm.svc:8000]
+              model: llama-0901
+              tls: {caFile: ca.pem, verify: false, serverName: llama}
+          sticky: {by: [{header: X-Session}, {cookie: c}, {body: user}, {apiKey: true}]}
+          headerRoutes: [{header: X-Canary, regex: "a+", version: v1}]
+          balance: p2c
+          timeouts: {connect: 250ms, firstByte: 5m, idle: 1h}
+          retry:
+            attempts: 3
+            on: [503, 502, connect]
+            budgetPercent: 7.5
+            canaryFallback: false
+            methods: [get]
+          health:
+            path: /ok
+            interval: 1s
+            timeout: 500ms
+            unhealthyAfter: 5
+            healthyAfter: 1
+            expectedStatus: [200, 204]
+          limits:
+            maxInFlight: 1
+            maxQueue: 2
+            queueTimeout: 3s
+            maxBodyBytes: 4KiB
+            maxReplayBytes: 5
+            maxInspectBytes: 6MB
+        """
+    )
+    (route,) = compile_snapshot(config, 1).routes
+    tls = route.versions[0].endpoints[0].tls
+    assert tls.ca_file is not None
+    assert tls.ca_file.endswith("/ca.pem")
+    assert route == snapshot.Route(
+        name="chat",
+        order=0,
+        rules=(
+            snapshot.Rule(
+                path="/v1/chat/completions",
+                model="llama",
+                methods=("GET", "POST"),
+                headers=(
+                    snapshot.HeaderCondition(name="x-tenant", match=HeaderMatch.PREFIX, value="a"),
+                    snapshot.HeaderCondition(name="x-b", match=HeaderMatch.PRESENT),
+                ),
+            ),
+            snapshot.Rule(path_prefix="/v1", methods=("POST",)),
+        ),
+        versions=(
+            snapshot.Version(
+                name="v1",
+                role=Role.STABLE,
+                weight_bp=10_000,
+                model="llama-0901",
+                endpoints=(
+                    snapshot.Endpoint(
+                        url="https://[::1]:8443/base/",
+                        host="::1",
+                        port=8443,
+                        https=True,
+                        base_path="/base",
+                        tls=snapshot.Tls(verify=False, ca_file=tls.ca_file, server_name="llama"),
+                    ),
+                    snapshot.Endpoint(
+                        url="dns://llm.svc:8000", host="llm.svc", port=8000, dns=True, tls=tls
+                    ),
+                ),
+            ),
+        ),
+        sticky=(
+            snapshot.StickySource(kind=StickyKind.HEADER, name="x-session"),
+            snapshot.StickySource(kind=StickyKind.COOKIE, name="c"),
+            snapshot.StickySource(kind=StickyKind.BODY, name="user"),
+            snapshot.StickySource(kind=StickyKind.API_KEY),
+        ),
+        header_routes=(
+            snapshot.HeaderRoute(
+                conditions=(
+                    snapshot.HeaderCondition(name="x-canary", match=HeaderMatch.REGEX, value="a+"),
+                ),
+                version="v1",
+            ),
+        ),
+        balance=Balance.P2C,
+        timeouts=snapshot.Timeouts(connect_s=0.25, first_byte_s=300.0, idle_s=3600.0),
+        retry=snapshot.Retry(
+            attempts=3,
+            on_connect=True,
+            on_reset=False,
+            statuses=(502, 503),
+            budget_percent=7.5,
+            canary_fallback=False,
+            methods=("GET",),
+        ),
+        health=snapshot.Health(
+            path="/ok",
+            interval_s=1.0,
+            timeout_s=0.5,
+            unhealthy_after=5,
+            healthy_after=1,
+            statuses=(200, 204),
+        ),
+        limits=snapshot.Limits(
+            max_in_flight=1,
+            max_queue=2,
+            queue_timeout_s=3.0,
+            max_body_bytes=4096,
+            max_replay_bytes=5,
+            max_inspect_bytes=6_000_000,
+        ),
+    )
+
+
+def test_what_the_file_leaves_out_is_what_the_snapshot_leaves_out(loads: Loads) -> None:
+    text = "routes:\n- {name: a, match: [{path: /x}], versions: {v1: {endpoints: ['http://a']}}}\n"
+    (route,) = compile_snapshot(loads(text), 1).routes
+    assert route == snapshot.Route(
+        name="a",
+        order=0,
+        rules=(snapshot.Rule(path="/x"),),
+        versions=(
+            snapshot.Version(
+                name="v1",
+                role=Role.STABLE,
+                weight_bp=10_000,
+                endpoints=(snapshot.Endpoint(url="http://a", host="a", port=80),),
+            ),
+        ),
+    )
+
+
+def test_a_probes_defaults_are_the_snapshots(loads: Loads) -> None:
+    (route,) = compile_snapshot(loads(THREE + "  health: {}\n"), 1).routes
+    assert route.health == snapshot.Health()
+
+
+def test_the_same_input_gives_the_same_snapshot(loads: Loads) -> None:
+    config = loads(THREE)
+    states = {"chat": initial_state(config.routes[0])}
+    assert compile_snapshot(config, 3) == compile_snapshot(config, 3, states)
