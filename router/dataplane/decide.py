@@ -2,26 +2,34 @@
 
 Everything here runs to its end on one table, so a flip between two generations is atomic for
 each request.
+
+A connection mostly repeats its head (see `http1.reader`), and what a head means does not change
+within a generation.  So the answer to "which route, by this head and that model" is worked out
+once, kept with the head in a `Plan`, and found there by the next request.
 """
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from router.dataplane.table import LiveRoute, LiveVersion, Table
+from router.dataplane.upstream.endpoint import EndpointState
 from router.errors import ErrorCode, RouterError
-from router.http1.request import RequestHead
+from router.http1.request import RequestHead, request_start
 from router.routing.body import (
     MODEL,
+    NO_FIELDS,
+    UNREADABLE,
     BodyError,
+    BodyFields,
     find_form_field,
     form_boundary,
     model_of_prefix,
     rename_model,
+    why_not,
 )
-from router.routing.match import Nodes, match_route, model_in_path
+from router.routing.match import Nodes, match_route, model_in_path, needs_model
 
-Draw = Callable[[], float]
-NO_FIELDS: Final[Mapping[str, object]] = {}
+_MAX_STARTS: Final = 4
 
 
 class Refusal(RouterError):  # noqa: N818 - an answer, not a mishap
@@ -33,53 +41,132 @@ class Refusal(RouterError):  # noqa: N818 - an answer, not a mishap
         self.param = param
 
 
-def read_fields(
-    table: Table, head: RequestHead, body: bytes, *, complete: bool
-) -> Mapping[str, object]:
+@dataclass(slots=True)
+class Destination:
+    """Where requests with one head and model go: the route, and what of the version is fixed.
+
+    `version` is the one that the head asks for (`named`) or whose bucket its sticky key is in;
+    None where each request is chosen for anew.
+    """
+
+    route: LiveRoute
+    version: LiveVersion | None
+    named: bool
+
+
+class Plan:
+    """What one request head means in one table."""
+
+    __slots__ = ("_starts", "boundary", "destinations", "in_path", "inspects", "nodes", "table")
+
+    def __init__(self, table: Table, head: RequestHead) -> None:
+        self.table: Final = table
+        self.nodes: Final[Nodes] = table.index.nodes(head.path)
+        self.in_path: Final = model_in_path(head.path)
+        self.inspects: Final = needs_model(self.nodes) and self.in_path is None
+        self.boundary: Final = form_boundary(head.field(b"content-type") or b"")
+        self.destinations: Final[dict[str | None, Destination]] = {}
+        self._starts: dict[tuple[LiveVersion, EndpointState], bytes] = {}
+
+    def looks_inside(self, route: LiveRoute) -> bool:
+        """Whether this route must see the body before it can be forwarded."""
+        return bool(route.body_fields) or (route.renames and self.in_path is None)
+
+    def start(
+        self,
+        head: RequestHead,
+        route: LiveRoute,
+        version: LiveVersion,
+        endpoint: EndpointState,
+        forwarded: bytes,
+    ) -> bytes:
+        """The forwarded head up to its request id and framing."""
+        start = self._starts.get((version, endpoint))
+        if start is None:
+            if len(self._starts) >= _MAX_STARTS:  # an idle connection should stay small
+                self._starts.clear()
+            start = self._starts[version, endpoint] = request_start(
+                head,
+                target=self._target(head, version, endpoint.base_path),
+                authority=endpoint.authority or head.host or endpoint.origin.authority,
+                kept=head.kept_without(route.steering) if route.steering else head.kept,
+                extra=forwarded + b"x-request-id: ",
+            )
+        return start
+
+    def _target(self, head: RequestHead, version: LiveVersion, base_path: bytes) -> bytes:
+        """Base path, and the version's own name of the model where the path has one."""
+        target = head.target
+        if version.spec.model is not None and self.in_path is not None:
+            _, start, end = self.in_path
+            target = target[:start] + version.spec.model.encode() + target[end:]
+        return base_path + target
+
+
+def plan_of(table: Table, head: RequestHead) -> Plan:
+    """The plan of this head in this table: the one that is there already, or a new one."""
+    plan = head.plan
+    if type(plan) is not Plan or plan.table is not table:
+        plan = head.plan = Plan(table, head)
+    return plan
+
+
+def read_fields(table: Table, plan: Plan, body: bytes, *, complete: bool) -> BodyFields:
     """What the body (or its beginning) says that routing may need.
 
     Raises:
-        Refusal: it is not JSON, or the model does not stand where it can be found.
+        Refusal: it is not a JSON object, or its model is not a string.
     """
-    boundary = form_boundary(head.field(b"content-type") or b"")
-    if boundary is not None:
-        return _read_form(body, boundary)
+    if plan.boundary is not None:
+        span = find_form_field(body, plan.boundary, MODEL.encode())
+        if span is None:
+            return NO_FIELDS
+        return BodyFields(model=body[span[0] : span[1]].decode("utf-8", "replace"))
+    if not complete:
+        return BodyFields(model=model_of_prefix(body))
     try:
-        fields = table.body_reader.read(body) if complete else {MODEL: model_of_prefix(body)}
-    except BodyError as error:
-        raise Refusal(error.code, str(error)) from None
-    model = fields.get(MODEL)
-    if model is not None and not isinstance(model, str):
+        fields = table.body_reader.read(body) if body else NO_FIELDS
+    except UNREADABLE as error:
+        refusal = why_not(error)
+        raise Refusal(refusal.code, str(refusal)) from None
+    if fields.model is not None and type(fields.model) is not str:
         raise Refusal(ErrorCode.INVALID_JSON, "model must be a string", MODEL)
     return fields
 
 
-def _read_form(body: bytes, boundary: bytes) -> Mapping[str, object]:
-    span = find_form_field(body, boundary, MODEL.encode())
-    if span is None:
-        return NO_FIELDS
-    return {MODEL: body[span[0] : span[1]].decode("utf-8", "replace")}
-
-
-def find_route(
-    table: Table, nodes: Nodes, head: RequestHead, fields: Mapping[str, object]
-) -> LiveRoute:
-    """The route that answers.
+def find_destination(plan: Plan, head: RequestHead, model: str | None) -> Destination:
+    """The route that answers, and the version if the head decides that too.
 
     Raises:
-        Refusal: none does; the message tells whether the path or the model is unknown.
+        Refusal: no route does; the message tells whether the path or the model is unknown.
     """
-    in_path = model_in_path(head.path)
-    model = in_path[0] if in_path is not None else fields.get(MODEL)
-    name = match_route(nodes, head.method, head, model if isinstance(model, str) else None)
-    if name is not None:
-        return table.routes[name]
-    if model is not None and any(node.by_model for node in nodes):
-        shown = str(model)[:200]
-        raise Refusal(ErrorCode.MODEL_NOT_FOUND, f"The model `{shown}` does not exist here", MODEL)
-    if any(node.by_model for node in nodes):
-        raise Refusal(ErrorCode.MODEL_REQUIRED, "this path needs a model in the request", MODEL)
-    raise no_route(head)
+    if plan.in_path is not None:
+        model = plan.in_path[0]
+    name = match_route(plan.nodes, head.method, head, model)
+    if name is None:
+        raise _no_destination(plan, head, model)
+    route = plan.table.routes[name]
+    version = route.version_by_header(head) if route.header_routes else None
+    named = version is not None
+    if version is None and route.sticky is not None and route.sticky.head_only:
+        key = route.sticky.find(head, NO_FIELDS)
+        version = None if key is None else route.version_by_key(key)
+    destination = Destination(route, version, named)
+    if model is None or any(model in node.by_model for node in plan.nodes):
+        # Only what the configuration names is kept: a client may ask for any other model.
+        plan.destinations[model] = destination
+    else:
+        plan.destinations[None] = destination
+    return destination
+
+
+def _no_destination(plan: Plan, head: RequestHead, model: str | None) -> Refusal:
+    if not any(node.by_model for node in plan.nodes):
+        return no_route(head)
+    if model is None:
+        return Refusal(ErrorCode.MODEL_REQUIRED, "this path needs a model in the request", MODEL)
+    shown = f"The model `{model[:200]}` does not exist here"
+    return Refusal(ErrorCode.MODEL_NOT_FOUND, shown, MODEL)
 
 
 def no_route(head: RequestHead) -> Refusal:
@@ -88,45 +175,31 @@ def no_route(head: RequestHead) -> Refusal:
     return Refusal(ErrorCode.ROUTE_NOT_FOUND, f"no route for {head.method.decode()} {shown}")
 
 
-def choose_version(
-    route: LiveRoute, head: RequestHead, fields: Mapping[str, object]
-) -> tuple[LiveVersion, bool]:
-    """The version that answers, and whether the request itself named it."""
-    if route.header_routes:
-        version = route.version_by_header(head)
-        if version is not None:
-            return version, True
-    key = route.sticky.find(head, fields) if route.sticky is not None else None
-    return route.version_by_weight(key), False
+def choose_version(destination: Destination, head: RequestHead, fields: BodyFields) -> LiveVersion:
+    """The version that answers: by the sticky key, or the next in rotation."""
+    route = destination.route
+    if route.sticky is not None and not route.sticky.head_only:
+        key = route.sticky.find(head, fields)
+        if key is not None:
+            return route.version_by_key(key)
+    return route.versions[route.rotation.choose()]
 
 
-def upstream_target(version: LiveVersion, head: RequestHead, base_path: bytes) -> bytes:
-    """The request target on the model server: base path, and its own name of the model."""
-    target = head.target
-    if version.spec.model is not None:
-        named = model_in_path(head.path)
-        if named is not None:
-            _, start, end = named
-            target = target[:start] + version.spec.model.encode() + target[end:]
-    return base_path + target if base_path else target
-
-
-def upstream_body(version: LiveVersion, head: RequestHead, body: bytes, *, complete: bool) -> bytes:
+def upstream_body(plan: Plan, version: LiveVersion, body: bytes, *, complete: bool) -> bytes:
     """The body for the model server: only the model's name in it may differ.
 
     Raises:
         Refusal: the name cannot be changed alone.
     """
     name = version.spec.model
-    if name is None or not body or model_in_path(head.path) is not None:
+    if name is None or not body or plan.in_path is not None:
         return body
-    boundary = form_boundary(head.field(b"content-type") or b"")
-    if boundary is not None:
-        span = find_form_field(body, boundary, MODEL.encode())
+    if plan.boundary is not None:
+        span = find_form_field(body, plan.boundary, MODEL.encode())
         return body if span is None else body[: span[0]] + name.encode() + body[span[1] :]
     try:
         return rename_model(body, name, complete=complete)
     except BodyError as error:
-        if not complete or b"json" in (head.field(b"content-type") or b"json"):
+        if plan.inspects:
             raise Refusal(error.code, str(error), MODEL) from None
-        return body
+        return body  # its route does not go by a model, so it may be anything

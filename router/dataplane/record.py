@@ -8,19 +8,41 @@ from typing import Final
 
 from router.dataplane.table import LiveVersion
 from router.errors import FailureReason
-from router.http1.events import Usage
+from router.http1.events import Usage, usage_of
 from router.telemetry.recorder import VersionRecorder, count
 
+MAX_OBSERVED: Final = 64 * 1024
 _FINISH_REASONS: Final = frozenset(("stop", "length", "tool_calls", "content_filter"))
+
+
+class AnswerObserver:
+    """Keeps a JSON answer that comes in several reads, up to a bound, for what it reports."""
+
+    __slots__ = ("_pieces", "_size")
+
+    def __init__(self, body: bytes) -> None:
+        self._pieces: list[bytes] | None = [body]
+        self._size = len(body)
+
+    def feed(self, body: bytes) -> None:
+        """Take more of it."""
+        self._size += len(body)
+        if self._size > MAX_OBSERVED:
+            self._pieces = None
+        elif self._pieces is not None:
+            self._pieces.append(body)
+
+    def usage(self) -> Usage | None:
+        """What the whole answer reports; None for one that is too long."""
+        return usage_of(b"".join(self._pieces)) if self._pieces is not None else None
 
 
 def book_answer(version: LiveVersion, status: int, failure: FailureReason | None) -> None:
     """Count what a version answered, or how it failed to."""
     counts = version.counts
-    requests = counts.requests
-    requests[status] = requests.get(status, 0) + 1
+    counts.requests[status] += 1
     if failure is not None:
-        counts.errors[failure] = counts.errors.get(failure, 0) + 1
+        counts.errors[failure] += 1
     version.recorder.changed = True
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from router.errors import ErrorCode
 
+JSON: Final = b"content-type: application/json\r\n"
 _RETRY_AFTER_S: Final = 1
 _BUSY: Final = frozenset((ErrorCode.NO_HEALTHY_ENDPOINT, ErrorCode.OVERLOADED, ErrorCode.DRAINING))
 
@@ -25,9 +26,7 @@ def error_body(code: ErrorCode, message: str, param: str | None = None) -> bytes
 
 def error_fields(code: ErrorCode) -> bytes:
     """The header fields that belong to an error."""
-    fields = b"content-type: application/json\r\nx-should-retry: %b\r\n" % (
-        b"true" if code.retryable else b"false"
-    )
+    fields = b"%bx-should-retry: %b\r\n" % (JSON, b"true" if code.retryable else b"false")
     return fields + b"retry-after: %d\r\n" % _RETRY_AFTER_S if code in _BUSY else fields
 
 

@@ -21,6 +21,7 @@ from router.dataplane.frontends import asgi
 from router.dataplane.frontends.native import NativeProtocol
 from router.dataplane.table import EMPTY, Installer, Table
 from router.dataplane.upstream.endpoint import EndpointState
+from router.dataplane.upstream.pool import SWEEP_S
 from router.link.messages import EndpointHealth
 from router.snapshot import Snapshot, SnapshotChange, apply
 from router.telemetry import families
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 TICK_S: Final = 0.1
 _LAST_WORDS_S: Final = 5.0
-_SWEEP_EVERY: Final = 5
+_SWEEP_EVERY: Final = round(SWEEP_S / TICK_S)
 """Idle connections are looked at every so many ticks."""
 
 
@@ -185,15 +186,16 @@ class DataPlane:
         self.recorder.loop_delay.observe(max(0.0, late))
         self._tick_due = loop.time() + TICK_S
         self._timer = loop.call_at(self._tick_due, self._tick)
+        self.recorder.fold()
         now = self.now()
         for exchange in [each for each in self.active if each.deadline <= now]:
-            exchange.on_deadline(now)
+            exchange.on_deadline()
         self._ticks += 1
         if self._ticks % _SWEEP_EVERY == 0:
             for connection in [each for each in self.connections if each.deadline <= now]:
                 connection.on_deadline()
             for origin in self._installer.origins.values():
-                origin.pool.sweep(loop.time())
+                origin.pool.sweep()
 
     def break_off_all(self) -> None:
         """The time to drain is over: what still runs ends with an error."""

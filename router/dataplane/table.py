@@ -25,7 +25,7 @@ from router.dataplane.upstream.endpoint import (
 from router.dataplane.upstream.prober import Prober
 from router.dataplane.upstream.resolver import Resolver
 from router.routing.balance import Balancer, make_balancer
-from router.routing.body import MODEL, BodyReader
+from router.routing.body import BodyReader
 from router.routing.budget import RetryBudget
 from router.routing.match import Fields, RouteIndex, Test, header_test
 from router.routing.split import Rotation, Split, choose_by_key
@@ -161,10 +161,9 @@ class LiveRoute:
                 return self.versions[version]
         return None
 
-    def version_by_weight(self, key: bytes | None) -> LiveVersion:
-        """The version that answers: by the sticky key, or the next in rotation."""
-        name = self.rotation.choose() if key is None else choose_by_key(self.split, key)
-        return self.versions[name]
+    def version_by_key(self, key: bytes) -> LiveVersion:
+        """The version in whose share a sticky key falls."""
+        return self.versions[choose_by_key(self.split, key)]
 
 
 class Table:
@@ -192,7 +191,7 @@ class Table:
         else:
             self.index = RouteIndex(snapshot.routes)
         names = dict.fromkeys(name for route in routes.values() for name in route.body_fields)
-        self.body_reader: Final = BodyReader((MODEL, *names))
+        self.body_reader: Final = BodyReader(names)
         limits = [route.limits for route in snapshot.routes]
         self.max_body_bytes: Final = max((limit.max_body_bytes for limit in limits), default=0)
         self.max_inspect_bytes: Final = max(

@@ -24,13 +24,15 @@ H = TypeVar("H", bound=_Head)
 class HeadReader(Generic[H]):
     """Guarantee: gives what `parse` gives, for every sequence of heads (a property test)."""
 
-    __slots__ = ("_after", "_before", "_last", "_parse")
+    __slots__ = ("_after", "_before", "_last", "_parse", "_result", "_same")
 
     def __init__(self, parse: Callable[[bytes], H]) -> None:
         self._parse = parse
         self._last: H | None = None
         self._before = b""
         self._after = b""
+        self._same = b""
+        self._result: tuple[H, int | None]
 
     def read(self, head: bytes) -> tuple[H, int | None]:
         """Read a head that ends in an empty line; its own Content-Length stands beside it.
@@ -40,33 +42,29 @@ class HeadReader(Generic[H]):
         Raises:
             ProtocolError: see `parse`.
         """
+        if head == self._same:
+            return self._result
         last = self._last
-        if last is not None and head.startswith(self._before):
-            if last.content_length is None:
-                if len(head) == len(self._before):
-                    return last, None
-            else:
-                digits = head[len(self._before) : len(head) - len(self._after)]
-                if (
-                    digits.isdigit()
-                    and len(digits) <= MAX_CONTENT_LENGTH_DIGITS
-                    and head.endswith(self._after)
-                ):
-                    return last, int(digits)
+        if last is not None and head.startswith(self._before) and head.endswith(self._after):
+            digits = head[len(self._before) : len(head) - len(self._after)]
+            if digits.isdigit() and len(digits) <= MAX_CONTENT_LENGTH_DIGITS:
+                return self._remember(head, (last, int(digits)))
         return self._read_new(head)
+
+    def _remember(self, head: bytes, result: tuple[H, int | None]) -> tuple[H, int | None]:
+        self._same = head
+        self._result = result
+        return result
 
     def _read_new(self, head: bytes) -> tuple[H, int | None]:
         self._last = None
         parsed = self._parse(head)
         lengths = lines_of(parsed.lowered, _NAME)
-        if not lengths:
-            self._before, self._after = head, b""
-            self._last = parsed
-        elif len(lengths) == 1 and parsed.content_length is not None:
+        if len(lengths) == 1 and parsed.content_length is not None:
             block = len(head) - len(parsed.fields) - 2
             value = head[block + lengths[0][0] + len(_NAME) + 1 :]
             digits = value.lstrip(b" \t")
             self._before = head[: len(head) - len(digits)]
             self._after = digits.lstrip(b"0123456789")
             self._last = parsed
-        return parsed, parsed.content_length
+        return self._remember(head, (parsed, parsed.content_length))

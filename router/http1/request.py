@@ -45,8 +45,10 @@ class RequestHead:
     the block of field lines, each ended by CRLF and the first one begun by one, as it came.
     `kept` is what of it is forwarded.
 
+    `plan` is room for what a reader of the head makes of it, to find it there the next time.
+
     Shared between the requests of a connection that differ only in Content-Length (see
-    `HeadReader`), so nothing may change it once it is read.
+    `HeadReader`), so nothing else may change once it is read.
     """
 
     __slots__ = (
@@ -62,6 +64,7 @@ class RequestHead:
         "method",
         "minor",
         "path",
+        "plan",
         "request_id",
         "target",
         "via",
@@ -82,6 +85,7 @@ class RequestHead:
         self.expects_continue = False
         self.request_id: bytes | None = None
         self.via: bytes | None = None
+        self.plan: object = None
         self._cuts: list[tuple[int, int]] = []
         self._read_special_fields()
         self.kept = without_lines(fields, self._cuts)
@@ -245,34 +249,14 @@ def _why_not(head: bytes) -> ProtocolError:
     return ProtocolError("field_value", "a header value has a control character")
 
 
-def compose_request(
-    head: RequestHead,
-    *,
-    target: bytes,
-    authority: bytes,
-    kept: bytes,
-    content_length: int | None,
-    extra: bytes,
+def request_start(
+    head: RequestHead, *, target: bytes, authority: bytes, kept: bytes, extra: bytes
 ) -> bytes:
-    """Write the head that is forwarded; `kept` and `extra` are whole field lines.
+    """Write the head that is forwarded, but for what differs between two requests of one head.
 
-    `content_length` is that of the forwarded body; None forwards chunked if the request was.
+    `kept` and `extra` are whole field lines; framing fields and an empty line must follow.
     """
-    if content_length is not None:
-        return b"%b %b HTTP/1.1\r\nhost: %b%bcontent-length: %d\r\n%b\r\n" % (
-            head.method,
-            target,
-            authority,
-            kept,
-            content_length,
-            extra,
-        )
-    framing = b"transfer-encoding: chunked\r\n" if head.chunked else b""
-    return b"%b %b HTTP/1.1\r\nhost: %b%b%b%b\r\n" % (
-        head.method,
-        target,
-        authority,
-        kept,
-        framing,
-        extra,
-    )
+    return b"%b %b HTTP/1.1\r\nhost: %b%b%b" % (head.method, target, authority, kept, extra)
+
+
+CHUNKED_FIELD: Final = b"transfer-encoding: chunked\r\n"

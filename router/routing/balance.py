@@ -22,12 +22,17 @@ class Loaded(Protocol):
 
 E = TypeVar("E", bound=Loaded)
 
+_FEW: Final = 8
+"""Up to so many endpoints, looking at each costs less than keeping them in order."""
+
 
 class Balancer(Protocol[E]):
-    """Chooses, and is told when a request begins and ends at an endpoint.
+    """Chooses; one that `tracks` is told when a request begins and ends at an endpoint.
 
     The caller changes `in_flight` before it tells.
     """
+
+    tracks: bool
 
     def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
         """Choose one that is not in `besides`; None if there is none."""
@@ -42,14 +47,66 @@ class Balancer(Protocol[E]):
         ...
 
 
+class _Untracked:
+    """A balancer that looks at the endpoints when it chooses, and needs not be told."""
+
+    __slots__ = ()
+    tracks = False
+
+    def began(self, endpoint: Loaded) -> None:
+        """Nothing to keep."""
+
+    def ended(self, endpoint: Loaded) -> None:
+        """Nothing to keep."""
+
+
+class Single(_Untracked, Generic[E]):
+    """There is only one."""
+
+    __slots__ = ("_endpoint",)
+
+    def __init__(self, endpoint: E) -> None:
+        self._endpoint: Final = endpoint
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+        """See `Balancer`."""
+        return None if self._endpoint in besides else self._endpoint
+
+
+class FewestOfFew(_Untracked, Generic[E]):
+    """The endpoint with the fewest requests in flight, by looking at each: for a few of them.
+
+    The search begins one further each time, so equals take turns.
+    """
+
+    __slots__ = ("_endpoints", "_first")
+
+    def __init__(self, endpoints: Iterable[E]) -> None:
+        self._endpoints: list[E] = list(endpoints)
+        self._first = 0
+
+    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+        """See `Balancer`."""
+        endpoints = self._endpoints
+        count = len(endpoints)
+        first = self._first = (self._first + 1) % count
+        best: E | None = None
+        for offset in range(first - count, first):
+            endpoint = endpoints[offset]
+            if (best is None or endpoint.in_flight < best.in_flight) and endpoint not in besides:
+                best = endpoint
+        return best
+
+
 class LeastRequest(Generic[E]):
-    """The endpoint with the fewest requests in flight; among equals the one idle longest.
+    """The endpoint with the fewest requests in flight, of many; among equals the one idle longest.
 
     Endpoints stand in one ordered set for each number of requests in flight, so the least one is
     found without looking at the others.
     """
 
     __slots__ = ("_levels", "_lowest", "_where")
+    tracks = True
 
     def __init__(self, endpoints: Iterable[E]) -> None:
         self._levels: list[dict[E, None]] = [{}]
@@ -95,7 +152,7 @@ class LeastRequest(Generic[E]):
             self._put(endpoint, endpoint.in_flight)
 
 
-class PeakEwma(Generic[E]):
+class PeakEwma(_Untracked, Generic[E]):
     """The better of two drawn at random, by latency times (requests in flight + 1).
 
     Power of two choices (Mitzenmacher 2001) on a latency average that rises at once and falls
@@ -120,18 +177,12 @@ class PeakEwma(Generic[E]):
         one, other = endpoints[first], endpoints[second]
         return one if _cost(one) <= _cost(other) else other
 
-    def began(self, endpoint: E) -> None:
-        """Nothing to keep."""
-
-    def ended(self, endpoint: E) -> None:
-        """Nothing to keep."""
-
 
 def _cost(endpoint: Loaded) -> float:
     return endpoint.latency_s * (endpoint.in_flight + 1)
 
 
-class RoundRobin(Generic[E]):
+class RoundRobin(_Untracked, Generic[E]):
     """One after the other."""
 
     __slots__ = ("_endpoints", "_next")
@@ -149,22 +200,19 @@ class RoundRobin(Generic[E]):
                 return endpoint
         return None
 
-    def began(self, endpoint: E) -> None:
-        """Nothing to keep."""
-
-    def ended(self, endpoint: E) -> None:
-        """Nothing to keep."""
-
 
 def make_balancer(balance: Balance, endpoints: Iterable[E]) -> Balancer[E]:
     """The balancer of a route, over the endpoints that are usable now."""
+    members = list(endpoints)
+    if len(members) == 1:
+        return Single(members[0])
     match balance:
         case Balance.LEAST_REQUEST:
-            return LeastRequest(endpoints)
+            return FewestOfFew(members) if 1 < len(members) <= _FEW else LeastRequest(members)
         case Balance.P2C:
-            return PeakEwma(endpoints)
+            return PeakEwma(members)
         case Balance.ROUND_ROBIN:
-            return RoundRobin(endpoints)
+            return RoundRobin(members)
 
 
 def peak_ewma(previous_s: float, sample_s: float, elapsed_s: float, decay_s: float = 10.0) -> float:

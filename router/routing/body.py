@@ -10,8 +10,8 @@ Guarantees (tests/properties/test_body.py):
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -44,38 +44,48 @@ class BodyError(RouterError):
         self.code = code
 
 
+class BodyFields(msgspec.Struct):
+    """What a body says; `get` finds any of the fields that its reader was asked for."""
+
+    model: Any = None
+
+    def get(self, name: str) -> object:
+        """The value of a top-level field, None where it is not there or was not asked for."""
+        place = self.__struct_encode_fields__
+        return getattr(self, self.__struct_fields__[place.index(name)]) if name in place else None
+
+
+NO_FIELDS: Final = BodyFields()
+
+
 class BodyReader:
-    """Reads the wanted top-level fields of a JSON body."""
+    """Reads the wanted top-level fields of a JSON body, `model` always among them.
 
-    __slots__ = ("_decode", "_names")
+    `read` raises msgspec's errors; `why_not` puts one in words.
+    """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names: Final = tuple(dict.fromkeys(names))
+    __slots__ = ("read",)
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        others = [name for name in dict.fromkeys(names) if name != MODEL]
         # Attribute names are ours: a JSON key may be anything, and collide with Python's.
-        fields = [(f"f{index}", Any, None) for index in range(len(self._names))]
-        renames = {f"f{index}": name for index, name in enumerate(self._names)}
-        struct = msgspec.defstruct("Wanted", fields, rename=renames)
-        self._decode: Final = msgspec.json.Decoder(struct).decode
-
-    def read(self, body: bytes) -> Mapping[str, object]:
-        """The wanted fields that are there.
-
-        Raises:
-            BodyError: not a JSON object.
-        """
-        try:
-            wanted = self._decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BodyError(f"the body is not a JSON object: {error}") from None
-        values = {}
-        for index, name in enumerate(self._names):
-            value = getattr(wanted, f"f{index}")
-            if value is not None:
-                values[name] = value
-        return values
+        fields = [(f"field_{index}", Any, None) for index in range(len(others))]
+        renames = {f"field_{index}": name for index, name in enumerate(others)}
+        wanted = msgspec.defstruct("Wanted", fields, bases=(BodyFields,), rename=renames)
+        decode = msgspec.json.Decoder(wanted).decode
+        self.read: Final = cast(Callable[[bytes], BodyFields], decode)
 
 
-_read_model: Final = BodyReader((MODEL,))
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What `BodyReader.read` raises for a body that is not a JSON object."""
+
+
+def why_not(error: Exception) -> BodyError:
+    """The error of a body that could not be read."""
+    return BodyError(f"the body is not a JSON object: {error}")
+
+
+_read_model: Final = BodyReader().read
 
 
 def model_of_prefix(prefix: bytes) -> str | None:
@@ -133,7 +143,10 @@ def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
 
 
 def _model(body: bytes) -> object:
-    return _read_model.read(body).get(MODEL)
+    try:
+        return _read_model(body).model
+    except UNREADABLE as error:
+        raise why_not(error) from None
 
 
 def form_boundary(content_type: bytes) -> bytes | None:

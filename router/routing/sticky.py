@@ -5,13 +5,13 @@ do; it is never logged and never a label.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
+from router.routing.body import BodyFields
 from router.routing.match import Fields
 from router.snapshot import StickyKind, StickySource
 
-BodyFields = Mapping[str, object]
 Source = Callable[[Fields, BodyFields], bytes | None]
 
 _MAX_KEY: Final = 4096
@@ -61,10 +61,11 @@ def _source(source: StickySource) -> Source:
 class StickyKey:
     """The sticky rule of one route, compiled."""
 
-    __slots__ = ("_sources", "body_fields")
+    __slots__ = ("_sources", "body_fields", "head_only")
 
     def __init__(self, sources: tuple[StickySource, ...]) -> None:
         self._sources: Final = tuple(_source(source) for source in sources)
+        self.head_only: Final = all(s.kind is not StickyKind.BODY for s in sources)
         self.body_fields: Final = tuple(s.name for s in sources if s.kind is StickyKind.BODY)
 
     def find(self, fields: Fields, body: BodyFields) -> bytes | None:

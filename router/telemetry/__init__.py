@@ -1,0 +1,1 @@
+"""What is counted, how workers' counts become one, and how Prometheus reads them."""

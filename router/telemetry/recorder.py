@@ -1,14 +1,15 @@
 """What a worker counts: plain numbers, bound once per route and version, no locks, no look-ups.
 
 prometheus_client's own children cost about 1.5 µs a histogram observation (a lock and a linear
-scan of the buckets); these cost 0.2 µs.  `series()` turns them into what travels up the link;
-control merges and exports them with prometheus_client.
+scan of the buckets); these cost a tenth of it.  `series()` turns them into what travels up the
+link; control merges and exports them with prometheus_client.
 
 One event loop owns a recorder; nothing here is safe to use from two threads.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -30,22 +31,41 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Histogram:
-    """Bucket counts (not cumulative, the last one is +Inf) and their sum."""
+    """Bucket counts (not cumulative, the last one is +Inf) and their sum.
 
-    __slots__ = ("bounds", "counts", "sum")
+    `observe` only appends; `fold` sorts what has come and counts it into the buckets, a batch at
+    a time.  In a worker, where every request runs through cold code, that costs 0.1 µs an
+    observation where counting at once costs 1 µs.  The worker's tick folds ten times a second,
+    which bounds what is pending.
+    """
+
+    __slots__ = ("_pending", "bounds", "counts", "observe", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds: Final = bounds
         self.counts: Final = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self._pending: Final[list[float]] = []
+        self.observe: Final[Callable[[float], None]] = self._pending.append
 
-    def observe(self, value: float) -> None:
-        """Count one value; a value on a bound belongs to that bucket (`le`)."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+    def fold(self) -> None:
+        """Count what is pending; a value on a bound belongs to that bucket (`le`)."""
+        pending = self._pending
+        if not pending:
+            return
+        pending.sort()
+        self.sum += sum(pending)
+        below = 0
+        for index, bound in enumerate(self.bounds):
+            upto = bisect_right(pending, bound, below)
+            self.counts[index] += upto - below
+            below = upto
+        self.counts[-1] += len(pending) - below
+        pending.clear()
 
     def series(self, family: Family, labels: Labels) -> Series:
         """The wire form of this moment."""
+        self.fold()
         return Series(family.name, labels, self.sum, self.counts.copy())
 
 
@@ -55,8 +75,8 @@ class RoleCounts:
     __slots__ = ("errors", "requests")
 
     def __init__(self) -> None:
-        self.requests: Final[dict[int, int]] = {}
-        self.errors: Final[dict[FailureReason, int]] = {}
+        self.requests: Final[dict[int, int]] = defaultdict(int)
+        self.errors: Final[dict[FailureReason, int]] = defaultdict(int)
 
 
 class VersionRecorder:
@@ -94,6 +114,13 @@ class VersionRecorder:
         self.completion_tokens = 0
         self.in_flight = 0
         self.changed = True
+
+    def fold(self) -> None:
+        """Count what is pending in the histograms."""
+        self.duration.fold()
+        self.first_byte.fold()
+        self.first_token.fold()
+        self.inter_chunk.fold()
 
     def role(self, role: str) -> RoleCounts:
         """The counts of one role; a version that is promoted goes on in another's."""
@@ -149,6 +176,14 @@ class WorkerRecorder:
         if recorder is None:
             recorder = self._versions[key] = VersionRecorder(route, version)
         return recorder
+
+    def fold(self) -> None:
+        """Count what is pending in every histogram; called by the worker's tick."""
+        for recorder in self._versions.values():
+            if recorder.changed:
+                recorder.fold()
+        self.overhead_request.fold()
+        self.overhead_response.fold()
 
     def forget(self, live: set[tuple[str, str]]) -> None:
         """Drop recorders of versions that are gone; requests still running keep theirs."""

@@ -128,7 +128,7 @@ class AsgiClient:
                 return
             if not complete:
                 complete = not message.get("more_body", False)
-                exchange.feed(message.get("body", b""), complete=complete)
+                exchange.feed(message.get("body", b""), complete)
 
     async def write(self, send: Send) -> None:
         """Send what the exchange has written, until it has ended.
@@ -187,7 +187,7 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         return
     exchange = client.exchange = Exchange(plane, client, head, head.content_length, plane.now())
     expected = head.has_body
-    exchange.begin(b"", complete=not expected)
+    exchange.begin(b"", not expected)
     reading = asyncio.get_running_loop().create_task(
         client.read(exchange, receive, body_expected=expected)
     )

@@ -51,6 +51,7 @@ class NativeProtocol(asyncio.Protocol):
         "_head",
         "_lingered",
         "_paused",
+        "_plain",
         "_plane",
         "_reader",
         "_remaining",
@@ -79,6 +80,7 @@ class NativeProtocol(asyncio.Protocol):
         self._remaining = 0
         self._ask = False
         self._chunked_answer = False
+        self._plain = False  # HTTP/1.1 and kept alive: no Connection field is needed
 
     def __repr__(self) -> str:
         return f"<NativeProtocol {self.peer} {self._exchange or 'idle'}>"
@@ -142,59 +144,58 @@ class NativeProtocol(asyncio.Protocol):
             self._buffer = b""
         end = data.find(b"\r\n\r\n") + 4
         try:
-            if end < 4 or (end == 4 and data[:2] == b"\r\n"):
-                self._wait_for_head(data)
+            if end < 4 or end > MAX_HEAD or data[:1] == b"\r":
+                self._wait_for_head(data, end)
                 return
-            if end > MAX_HEAD:
-                raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
-            raw = data[:end]
-            if raw[:2] == b"\r\n":
-                raw = raw[2:]  # RFC 9112 §2.2: one empty line before a request is ignored
-            head, length = self._reader.read(raw)
+            head, length = self._reader.read(data[:end])
         except ProtocolError as error:
             self._refuse(error)
             return
-        self._begin(head, length, data[end:])
-
-    def _wait_for_head(self, data: bytes) -> None:
-        if len(data) > MAX_HEAD:
-            raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
-        if has_bare_line_end(data) or data.startswith(b"\r\n\r\n"):
-            raise ProtocolError("bare_line_end", "a line does not end in CRLF")
-        if not self._buffer and self.deadline is not NEVER and data:
-            # The time for a head runs from its first byte, not from the end of the last request.
-            self.deadline = min(
-                self.deadline, self._plane.now() + self._plane.settings.head_timeout_s
-            )
-        self._buffer = data
-
-    def _begin(self, head: RequestHead, length: int | None, data: bytes) -> None:
-        now = self._plane.now()
+        plane = self._plane
         self.deadline = NEVER
         self._head = head
+        self._closing = plane.draining or not head.keep_alive
+        self._plain = head.minor == 1 and not self._closing
         self._chunked_answer = False
-        self._closing = not head.keep_alive or self._plane.draining
+        exchange = self._exchange = Exchange(plane, self, head, length, plane.now())
+        if length is not None and len(data) == end + length:
+            self._ask = False
+            exchange.begin(data[end:], True)
+        else:
+            self._begin_body(exchange, head, length or 0, data[end:])
+
+    def _wait_for_head(self, data: bytes, end: int) -> None:
+        """Keep what there is of a head that is not whole, within its limits and its time."""
+        if data.startswith(b"\r\n") and not data.startswith(b"\r\n\r\n"):
+            if len(data) > 2:
+                self._take_head(data[2:])  # RFC 9112 §2.2: one empty line before it is ignored
+            else:
+                self._buffer = data
+            return
+        if len(data) > MAX_HEAD or end > MAX_HEAD:
+            raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
+        if has_bare_line_end(data) or data[:2] == b"\r\n":
+            raise ProtocolError("bare_line_end", "a line does not end in CRLF")
+        if data:
+            # The time for a head runs from its first byte, not from the end of the last request.
+            head_due = self._plane.now() + self._plane.settings.head_timeout_s
+            self.deadline = min(self.deadline, head_due)
+        self._buffer = data
+
+    def _begin_body(self, exchange: Exchange, head: RequestHead, length: int, data: bytes) -> None:
+        """A request whose body is not just what came with its head."""
         self._ask = head.expects_continue
-        exchange = self._exchange = Exchange(self._plane, self, head, length, now)
         if head.chunked:
             self._decoder = ChunkedDecoder()
-            exchange.begin(b"", complete=False)
+            exchange.begin(b"", False)
             if data:
                 self._rest_of_body(data)
-        elif length:
-            missing = length - len(data)
-            if missing <= 0:
-                if missing:
-                    self._buffer = data[length:]
-                    data = data[:length]
-                self._ask = False
-                exchange.begin(data, complete=True)
-            else:
-                self._remaining = missing
-                exchange.begin(data, complete=False)
+        elif len(data) >= length:
+            self._buffer = data[length:]
+            exchange.begin(data[:length], True)
         else:
-            self._buffer = data
-            exchange.begin(b"", complete=True)
+            self._remaining = length - len(data)
+            exchange.begin(data, False)
 
     def _rest_of_body(self, data: bytes) -> None:
         """The exchange may have ended already, and its successor must not get this."""
@@ -213,7 +214,7 @@ class NativeProtocol(asyncio.Protocol):
                 self._buffer = data[self._remaining :]
                 data = data[: self._remaining]
             self._remaining -= len(data)
-            exchange.feed(data, complete=self._remaining == 0)
+            exchange.feed(data, self._remaining == 0)
             return
         decoder = self._decoder
         try:
@@ -227,7 +228,7 @@ class NativeProtocol(asyncio.Protocol):
             self._decoder = None
             self._buffer = decoder.rest
         if payload or decoder.done:
-            exchange.feed(payload, complete=decoder.done)
+            exchange.feed(payload, decoder.done)
 
     def _hold_back(self, data: bytes) -> None:
         """A pipelined request waits for the answer before it."""
@@ -240,10 +241,10 @@ class NativeProtocol(asyncio.Protocol):
         self._plane.count_refusal(str(error.code.status), error.reason)
         self._closing = True
         body = replies.error_body(error.code, str(error))
-        self._write_reply(
-            error.code.status, replies.error_fields(error.code), body, head_only=False
-        )
-        self._end_request(whole=False)
+        fields = replies.error_fields(error.code)
+        self._write_reply(error.code.status, fields, body, head_only=False)
+        self._exchange = None
+        self._begin_linger()
 
     def on_deadline(self) -> None:
         """The time for a head, for the next request or for lingering is over."""
@@ -275,14 +276,21 @@ class NativeProtocol(asyncio.Protocol):
         ended: bool,
     ) -> None:
         """See `exchange.Client`."""
-        request = self._head
-        assert request is not None
         if self._plane.draining or (ended and self._body_missing):
             self._closing = True
-        has_body = head.has_body(request.method)
+            self._plain = False
+        if length is not None and self._plain:
+            self._transport.write(
+                b"%bcontent-length: %d\r\n%b\r\n%b" % (head.start, length, extra, body)
+            )
+            if ended:
+                self._end_request()
+            return
+        request = self._head
+        assert request is not None
         if length is not None:
             framing = b"content-length: %d\r\n" % length
-        elif not has_body:
+        elif not head.has_body(request.method):
             framing = b""
         elif request.minor == 1:
             framing = _CHUNKED
@@ -300,7 +308,7 @@ class NativeProtocol(asyncio.Protocol):
             framing += _KEEP_ALIVE
         self._transport.write(b"%b%b%b\r\n%b" % (head.start, framing, extra, body))
         if ended:
-            self._end_request(whole=True)
+            self._end_request()
 
     def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
         """See `exchange.Client`."""
@@ -313,7 +321,7 @@ class NativeProtocol(asyncio.Protocol):
         if data:
             self._transport.write(data)
         if ended:
-            self._end_request(whole=True)
+            self._end_request()
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
         """See `exchange.Client`."""
@@ -322,7 +330,7 @@ class NativeProtocol(asyncio.Protocol):
         if self._plane.draining or self._body_missing:
             self._closing = True
         self._write_reply(status, fields, body, head_only=request.method == b"HEAD")
-        self._end_request(whole=True)
+        self._end_request()
 
     def _write_reply(self, status: int, fields: bytes, body: bytes, *, head_only: bool) -> None:
         self._transport.write(
@@ -365,15 +373,17 @@ class NativeProtocol(asyncio.Protocol):
     def _body_missing(self) -> bool:
         return bool(self._remaining) or self._decoder is not None
 
-    def _end_request(self, *, whole: bool) -> None:
-        missing = self._body_missing
+    def _end_request(self) -> None:
+        """The answer has been written: make ready for the next request, or close."""
         self._exchange = None
-        self._remaining = 0
-        self._decoder = None
+        missing = self._remaining or self._decoder is not None
+        if missing:
+            self._remaining = 0
+            self._decoder = None
         if self._paused:
             self.resume_reading()
         if self._closing:
-            if missing or not whole:
+            if missing:
                 self._begin_linger()
             else:
                 self._transport.close()

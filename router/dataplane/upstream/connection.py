@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader: HeadReader[ResponseHead] = HeadReader(parse_response)
         self.served = 0
-        self.idle_since = 0.0
+        self.idle_since = 0
         self._paused = False
         self.user: UpstreamUser | None = None
         self._method = b""
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     # -- the user's side ---------------------------------------------------------------------
 
-    def send(self, user: UpstreamUser, method: bytes, data: bytes, *, complete: bool) -> None:
+    def send(self, user: UpstreamUser, method: bytes, data: bytes, complete: bool) -> None:
         """Begin a request: its head and what is there of its body, already framed."""
         self.user = user
         self._method = method
@@ -193,31 +193,35 @@ class Connection(asyncio.Protocol):
             data = self._buffer + data
             self._buffer = b""
         end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
-            strange = data[:5] != b"HTTP/"[: len(data[:5])]
-            if len(data) > MAX_HEAD or strange or has_bare_line_end(data):
-                raise ProtocolError("response_head", "no response head")
-            self._buffer = data
+        if end < 4 or end > MAX_HEAD:
+            self._wait_for_head(data)
             return
-        if end > MAX_HEAD:
-            raise ProtocolError("response_head", "response head too large")
         head, length = self._reader.read(data[:end])
-        body = data[end:]
         if head.status < 200:
             if head.status == 101:
                 raise ProtocolError("response_head", "101 without an upgrade")
-            if body:
-                self._take_head(body)
+            if len(data) > end:
+                self._take_head(data[end:])
             return
-        self._head_seen = True
-        self._start_body(head, length, body)
+        self._reusable = head.keep_alive
+        if length is not None and len(data) == end + length and head.has_body(self._method):
+            # The whole answer in one read: what most are.
+            self._end().on_response(head, length, data[end:], None, True)
+        else:
+            self._head_seen = True
+            self._start_body(head, length, data[end:])
+
+    def _wait_for_head(self, data: bytes) -> None:
+        strange = data[:5] != b"HTTP/"[: len(data[:5])]
+        if len(data) > MAX_HEAD or strange or has_bare_line_end(data):
+            raise ProtocolError("response_head", "no response head")
+        self._buffer = data
 
     def _start_body(self, head: ResponseHead, length: int | None, body: bytes) -> None:
-        self._reusable = head.keep_alive
         framed: bytes | None = None
+        self._decoder = None
         if not head.has_body(self._method):
             ended = True
-            self._decoder = None
             if body:
                 self._reusable = False
                 body = b""
@@ -227,15 +231,13 @@ class Connection(asyncio.Protocol):
             if body:
                 body, framed, ended = self._decode(body)
         elif length is not None:
-            self._decoder = None
             self._remaining = length
             body, ended = self._count(body)
         else:
-            self._decoder = None
             self._remaining = _UNTIL_CLOSE
             self._reusable = False
             ended = False
-        user = self._ending_user() if ended else self.user
+        user = self._end() if ended else self.user
         if user is not None:
             user.on_response(head, length, body, framed, ended)
 
@@ -247,7 +249,7 @@ class Connection(asyncio.Protocol):
             ended = False
         else:
             data, ended = self._count(data)
-        user = self._ending_user() if ended else self.user
+        user = self._end() if ended else self.user
         if user is not None and (data or ended):
             user.on_response_body(data, framed, ended)
 
@@ -270,13 +272,15 @@ class Connection(asyncio.Protocol):
         self._remaining = 0
         return data, True
 
-    def _ending_user(self) -> UpstreamUser | None:
+    def _end(self) -> UpstreamUser:
         """Let the connection go before its user hears of the end: it may want one at once."""
         user = self.user
+        assert user is not None
         self.user = None
         self.served += 1
-        if self._reusable and self._request_sent and self.usable:
-            self.resume()
+        if self._reusable and self._request_sent:
+            if self._paused:
+                self.resume()
             self._pool.give_back(self)
         else:
             self._close()

@@ -159,14 +159,16 @@ class EndpointState:
     def began(self) -> None:
         """A request is given to it."""
         self.in_flight += 1
-        if self.version is not None:
-            self.version.balancer.began(self)
+        version = self.version
+        if version is not None and version.balancer.tracks:
+            version.balancer.began(self)
 
     def ended(self) -> None:
         """A request has ended at it."""
         self.in_flight -= 1
-        if self.version is not None:
-            self.version.balancer.ended(self)
+        version = self.version
+        if version is not None and version.balancer.tracks:
+            version.balancer.ended(self)
 
     def observe_latency(self, sample_s: float, now: float) -> None:
         """Take the time to an answer's first byte."""

@@ -11,8 +11,9 @@ from typing import Final, Protocol
 from router.dataplane.upstream.connection import Connection
 from router.snapshot import Endpoint, Tls
 
-IDLE_S: Final = 4.0
-"""Below the 5 s after which model servers on uvicorn close an idle connection."""
+SWEEP_S: Final = 0.5
+IDLE_SWEEPS: Final = 8
+"""4 s: below the 5 s after which model servers on uvicorn close an idle connection."""
 MAX_IDLE: Final = 1024
 
 
@@ -52,6 +53,7 @@ class Pool:
         self._all: set[Connection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._sweeps = 0
 
     def take(self) -> Connection | None:
         """An idle connection, or None."""
@@ -116,7 +118,7 @@ class Pool:
         if self._closed or len(self._idle) >= MAX_IDLE:
             connection.discard()
             return
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self._sweeps
         self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -125,11 +127,12 @@ class Pool:
         if connection.user is None and connection in self._idle:
             self._idle.remove(connection)
 
-    def sweep(self, now: float) -> None:
-        """Close what has been idle too long; the oldest stand first."""
+    def sweep(self) -> None:
+        """Close what has been idle for `IDLE_SWEEPS` sweeps; the oldest stand first."""
+        self._sweeps += 1
         stale = 0
         for connection in self._idle:
-            if now - connection.idle_since < IDLE_S:
+            if self._sweeps - connection.idle_since <= IDLE_SWEEPS:
                 break
             stale += 1
         for connection in self._idle[:stale]:

@@ -30,7 +30,7 @@ class _Probe:
 
     def on_connected(self, connection: Connection) -> None:
         self.connection = connection
-        connection.send(self, b"GET", self._request, complete=True)
+        connection.send(self, b"GET", self._request, True)
 
     def on_connect_failed(self, reason: str, *, timeout: bool) -> None:
         self._tell(reason)

@@ -1,0 +1,141 @@
+"""The control process: configuration in, generations out to the workers, the admin port.
+
+Everything slow lives here.  It may die at any time: workers keep serving, and the next control
+numbers on above what they serve.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from router.admin import create_admin
+from router.app import logs
+from router.app.configuration import load_to_serve
+from router.app.process import on_end
+from router.app.settings import ControlSettings, from_argument
+from router.app.supervisor import EXIT_REFUSED
+from router.config import files_of
+from router.controller.fleet import Fleet
+from router.controller.plane import ControlPlane
+from router.controller.watch import stamps, watch
+from router.errors import ConfigError
+from router.link.server import LinkServer
+
+log: Final = logging.getLogger(__name__)
+
+SERVING_DEADLINE_S: Final = 30.0
+READY_GRACE_S: Final = 2.0
+"""First probes are answered within it, or the ready line says what is missing."""
+
+
+def main() -> int:
+    """Entry of `python -m router.app.control SETTINGS`."""
+    settings = from_argument(sys.argv[1], ControlSettings)
+    logs.configure("control", settings.log_format)
+    try:
+        uvloop.run(_run(settings))
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_REFUSED
+    return 0
+
+
+async def _run(settings: ControlSettings) -> None:
+    ending = asyncio.Event()
+    on_end(settings.lifeline_fd, ending.set)
+    config_file = Path(settings.config)
+    seen = stamps([settings.config])
+    fleet = Fleet()
+    plane = ControlPlane(lambda: load_to_serve(config_file), fleet)
+    link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
+    await plane.start(link)
+    await link.start()
+    admin = _AdminServer(plane)
+    tasks = [
+        asyncio.create_task(admin.serve([socket.socket(fileno=settings.admin_fd)])),
+        asyncio.create_task(_reload_on_change(config_file, plane, seen)),
+    ]
+    _reload_on_hangup(plane)
+    if settings.announce:
+        tasks.append(asyncio.create_task(_announce(settings, plane)))
+    await ending.wait()
+    admin.should_exit = True
+    await asyncio.wait(tasks[:1])
+    for task in tasks[1:]:
+        task.cancel()
+    await link.close()
+
+
+class _AdminServer(uvicorn.Server):
+    """uvicorn for the admin port; signals are ours."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        config = uvicorn.Config(
+            create_admin(plane),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        super().__init__(config)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        await super().serve(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave SIGTERM and SIGINT to `on_end`."""
+        yield
+
+
+async def _reload_on_change(
+    config_file: Path, plane: ControlPlane, seen: dict[str, tuple[int, int, int] | None]
+) -> None:
+    await watch(lambda: files_of(config_file, plane.config), plane.reload, seen)
+
+
+def _reload_on_hangup(plane: ControlPlane) -> None:
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[object]] = set()
+
+    def on_hangup() -> None:
+        task: asyncio.Task[object] = loop.create_task(plane.reload())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+
+
+async def _announce(settings: ControlSettings, plane: ControlPlane) -> None:
+    """Say once where the router is reached, when it serves; and what is missing, if anything."""
+    applied = await plane.wait_applied(SERVING_DEADLINE_S)
+    if applied.missing:
+        log.error("not serving yet: worker %s", ", ".join(applied.missing))
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READY_GRACE_S):
+            while not plane.readiness().ready:  # noqa: ASYNC110  # once in a process's life
+                await asyncio.sleep(0.02)
+    readiness = plane.readiness()
+    state = "ready" if readiness.ready else f"not ready ({'; '.join(readiness.reasons)})"
+    sys.stdout.write(
+        f"inference-router {state}: traffic {settings.traffic_url}, admin {settings.admin_url}, "
+        f"{len(settings.workers)} workers, generation {readiness.generation}\n"
+    )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Both planes in one process, as one ASGI application: for embedding and for tests."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from router.admin import create_admin
+from router.config import Config
+from router.controller.fleet import Fleet
+from router.controller.plane import ControlPlane
+from router.dataplane.server import AccessLogSettings, DataPlane, DataPlaneSettings
+from router.link.client import TELEMETRY_INTERVAL_S
+from router.link.messages import EndpointHealth, Health
+from router.link.server import Applied
+from router.snapshot import Snapshot
+from router.telemetry.merge import Incarnation
+
+
+class EmbeddedRouter:
+    """Traffic on every path except those below `admin_path`; needs the server's lifespan."""
+
+    def __init__(self, load: Callable[[], Config], config: Config, admin_path: str) -> None:
+        self.dataplane: Final = DataPlane(_settings(config))
+        self.plane: Final = ControlPlane(load, Fleet())
+        self._admin: Final = create_admin(self.plane)
+        self._admin_path: Final = admin_path
+        self._link: Final = _Loopback(self.dataplane, self.plane.fleet)
+        self._telling: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI 3.0."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._is_admin(scope):
+            root = scope.get("root_path", "") + self._admin_path
+            await self._admin({**scope, "root_path": root}, receive, send)
+        else:
+            await self.dataplane(scope, receive, send)
+
+    async def start(self) -> None:
+        """Serve the first generation.
+
+        Raises:
+            ConfigError: the configuration cannot be used.
+        """
+        self._link.connect()
+        await self.plane.start(self._link)
+        await self.dataplane.start()
+        self._telling = asyncio.create_task(self._link.tell())
+
+    async def close(self) -> None:
+        """End the background work; requests must have ended before."""
+        if self._telling is not None:
+            self._telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._telling
+        await self.dataplane.close()
+
+    def _is_admin(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return path == self._admin_path or path.startswith(f"{self._admin_path}/")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Loopback:
+    """The link without a socket: what control publishes is installed on the spot."""
+
+    def __init__(self, dataplane: DataPlane, fleet: Fleet) -> None:
+        self._dataplane: Final = dataplane
+        self._fleet: Final = fleet
+        self._who: Final = Incarnation("embedded", os.getpid())
+
+    def connect(self) -> None:
+        self._fleet.on_joined(self._who)
+        self._dataplane.on_health = self._on_health
+
+    def publish(self, snapshot: Snapshot) -> None:
+        self._dataplane.install(snapshot)
+        self._fleet.on_applied(self._who, snapshot.generation)
+        everything = Health(endpoints=self._dataplane.health(), complete=True)
+        self._fleet.on_health(self._who, everything)
+
+    async def wait_applied(self, generation: int, deadline_s: float) -> Applied:
+        # `publish` has installed it already.
+        return Applied((self._who.worker,))
+
+    async def tell(self) -> None:
+        while True:
+            self._fleet.on_telemetry(self._who, self._dataplane.recorder.series())
+            await asyncio.sleep(TELEMETRY_INTERVAL_S)
+
+    def _on_health(self, changed: list[EndpointHealth]) -> None:
+        self._fleet.on_health(self._who, Health(endpoints=changed))
+
+
+def _settings(config: Config) -> DataPlaneSettings:
+    server = config.server
+    log = server.access_log
+    return DataPlaneSettings(
+        worker="embedded",
+        door="asgi",
+        drain_s=server.drain_s,
+        drain_delay_s=server.drain_delay_s,
+        access_log=AccessLogSettings(log.mode.value, log.sample_ratio, log.file),
+        head_timeout_s=server.head_timeout_s,
+        keep_alive_s=server.keep_alive_timeout_s,
+    )

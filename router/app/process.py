@@ -1,0 +1,38 @@
+"""What control and worker processes have in common: how they are told to end, and limits."""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+log: Final = logging.getLogger(__name__)
+
+
+def on_end(lifeline_fd: int, callback: Callable[[], None]) -> None:
+    """Call back on SIGTERM or SIGINT, and when the supervisor is gone.
+
+    The supervisor holds the writing end of the lifeline and never writes: readable means closed.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, callback)
+
+    def on_lifeline() -> None:
+        loop.remove_reader(lifeline_fd)
+        os.close(lifeline_fd)
+        log.warning("the supervisor is gone")
+        callback()
+
+    loop.add_reader(lifeline_fd, on_lifeline)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many connections as the system lets us have without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # a sandbox may refuse; the old limit holds then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

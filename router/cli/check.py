@@ -1,0 +1,48 @@
+"""`check`: judge configuration files before anything runs on them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from router import config
+from router.cli.output import Output, OutputOption, print_json
+from router.config import FileReport, Report
+
+
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="configuration files")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schema")] = False,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Say everything that is wrong with configuration files, and what their releases will do."""
+    if schema:
+        print_json(config.json_schema())
+        return
+    if not files:
+        raise typer.BadParameter("give a file, or --schema", param_hint="FILES")
+    report = config.check(files)
+    if output is Output.JSON:
+        print_json({"ok": report.ok, "files": [_as_document(file) for file in report.files]})
+    else:
+        _print(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _as_document(report: FileReport) -> dict[str, Any]:
+    return {"ok": not report.problems, **asdict(report)}
+
+
+def _print(report: Report) -> None:
+    for file in report.files:
+        for problem in file.problems:
+            typer.echo(f"{problem}", err=True)
+        for warning in file.warnings:
+            typer.echo(f"{warning} (warning)", err=True)
+        if file.problems:
+            continue
+        typer.echo(f"{file.file}: ok")
+        for plan in file.plans:
+            typer.echo("\n".join(f"  {line}" for line in str(plan).splitlines()))
