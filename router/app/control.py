@@ -54,7 +54,7 @@ async def _run(settings: ControlSettings) -> None:
     on_end(settings.lifeline_fd, ending.set)
     config_file = Path(settings.config)
     seen = stamps([settings.config])
-    fleet = Fleet()
+    fleet = Fleet(settings.workers)
     plane = ControlPlane(lambda: load_to_serve(config_file), fleet)
     link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
     await plane.start(link)

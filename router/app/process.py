@@ -20,6 +20,7 @@ def on_end(lifeline_fd: int, callback: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, callback)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # its default would end a worker
 
     def on_lifeline() -> None:
         loop.remove_reader(lifeline_fd)

@@ -29,6 +29,7 @@ import msgspec
 
 from router.app.settings import AccessLog, ControlSettings, WorkerSettings, to_argument
 from router.app.sockets import Listening, listen
+from router.errors import ConfigError
 from router.link.backoff import Backoff
 
 log: Final = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def run(launch: Launch) -> int:
     """
     traffic = listen("server.listen", *launch.listen, count=launch.workers)
     admin = listen("server.admin", *launch.admin)
-    directory = Path(tempfile.mkdtemp(prefix="inference-router-"))  # mode 0700
+    directory = _private_directory()
     lifeline, held_end = os.pipe()
 
     def release() -> None:
@@ -92,6 +93,14 @@ def run(launch: Launch) -> int:
         os.close(lifeline)
         release()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _private_directory() -> Path:
+    """A place that only we can enter, for the link's socket."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="inference-router-"))
+    except OSError as error:
+        raise ConfigError(f"no place for the link's socket: {error}") from None
 
 
 def _names(launch: Launch) -> tuple[str, ...]:

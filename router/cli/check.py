@@ -1,14 +1,17 @@
 """`check`: judge configuration files before anything runs on them."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router import config
 from router.cli.output import Output, OutputOption, print_json
-from router.config import FileReport, Report
+
+if TYPE_CHECKING:
+    from router.config import FileReport, Report
 
 
 def check(
@@ -17,6 +20,8 @@ def check(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say everything that is wrong with configuration files, and what their releases will do."""
+    from router import config  # 0.4 s that no other command pays
+
     if schema:
         print_json(config.json_schema())
         return

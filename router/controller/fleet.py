@@ -5,7 +5,7 @@ share of workers that hold an endpoint healthy, and for gauges.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from router.controller.readiness import Readiness, WorkerView, assess
@@ -19,9 +19,10 @@ log: Final = logging.getLogger(__name__)
 
 
 class Fleet:
-    """Listens to the link (see `router.link.server.Listener`)."""
+    """Listens to the link (see `router.link.server.Listener`); `expected` are worker slots."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: Iterable[str] = ()) -> None:
+        self._expected: Final = frozenset(expected)
         self.when_ahead: Callable[[int], None] = lambda _generation: None
         self._merger: Final = Merger()
         self._live: dict[str, WorkerView] = {}
@@ -36,7 +37,7 @@ class Fleet:
 
     def readiness(self, snapshot: Snapshot) -> Readiness:
         """May this router be sent traffic, and if not, why."""
-        return assess(snapshot, self._live, {who.worker for who in self._draining})
+        return assess(snapshot, self._live, expected=self._expected, draining=bool(self._draining))
 
     def endpoints(self, route: str, version: str) -> dict[str, list[EndpointHealth]]:
         """What each live worker says of each endpoint of a version."""
@@ -102,7 +103,8 @@ class Fleet:
 
     def on_applied(self, who: Incarnation, generation: int) -> None:
         """See `Listener`."""
-        self._live[who.worker].generation = generation
+        if (worker := self._view(who)) is not None:
+            worker.generation = generation
 
     def on_telemetry(self, who: Incarnation, series: list[Series]) -> None:
         """See `Listener`."""
@@ -110,9 +112,8 @@ class Fleet:
 
     def on_health(self, who: Incarnation, health: Health) -> None:
         """See `Listener`."""
-        worker = self._live.get(who.worker)
-        if worker is None or worker.pid != who.pid:
-            return  # it drains: what it sees does not count any more
+        if (worker := self._view(who)) is None:
+            return
         if health.complete:
             worker.endpoints.clear()
         for one in health.endpoints:
@@ -123,7 +124,11 @@ class Fleet:
                     "%s: %s/%s %s is %s", who.worker, one.route, one.version, one.endpoint, state
                 )
 
-    def _forget(self, who: Incarnation) -> None:
+    def _view(self, who: Incarnation) -> WorkerView | None:
+        """None while it drains: what it serves and sees does not count any more."""
         worker = self._live.get(who.worker)
-        if worker is not None and worker.pid == who.pid:
+        return worker if worker is not None and worker.pid == who.pid else None
+
+    def _forget(self, who: Incarnation) -> None:
+        if self._view(who) is not None:
             del self._live[who.worker]

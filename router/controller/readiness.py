@@ -1,6 +1,6 @@
 """May this router be sent traffic, and if not, why.  Pure."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -39,10 +39,20 @@ class Readiness:
 
 
 def assess(
-    snapshot: Snapshot, workers: Mapping[str, WorkerView], draining: Set[str] = frozenset()
+    snapshot: Snapshot,
+    workers: Mapping[str, WorkerView],
+    *,
+    expected: Iterable[str] = (),
+    draining: bool = False,
 ) -> Readiness:
-    """Ready: each live worker serves the newest generation and reaches every version in use."""
-    reasons = _reasons(snapshot, workers, draining)
+    """Ready: every worker serves the newest generation and reaches every version in use.
+
+    A worker that is expected and not connected counts: connections that the kernel gave to its
+    socket wait for it, or it lives without a link and serves an older generation.
+    """
+    if draining and not workers:
+        return Readiness(snapshot.generation, ("draining",))
+    reasons = _reasons(snapshot, workers, expected)
     shown = tuple(islice(reasons, MAX_REASONS))
     if more := sum(1 for _ in reasons):
         shown += (f"and {more} more",)
@@ -50,10 +60,13 @@ def assess(
 
 
 def _reasons(
-    snapshot: Snapshot, workers: Mapping[str, WorkerView], draining: Set[str]
+    snapshot: Snapshot, workers: Mapping[str, WorkerView], expected: Iterable[str]
 ) -> Iterator[str]:
     if not workers:
-        yield "draining" if draining else "no worker is connected"
+        yield "no worker is connected"
+        return
+    for name in sorted({*expected} - workers.keys()):
+        yield f"worker {name} is not connected"
     for name, worker in sorted(workers.items()):
         if worker.generation < snapshot.generation:
             serves = f"generation {worker.generation}" if worker.generation else "nothing yet"

@@ -21,12 +21,18 @@ class Waiter(Protocol):
 class Admission:
     """The places of one route; it outlives the generations, so no place is lost or doubled."""
 
-    __slots__ = ("_queue", "in_flight", "limits")
+    __slots__ = ("_queue", "admitted", "in_flight", "limits", "max_in_flight")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self.set_limits(limits)
         self.in_flight = 0
+        self.admitted = 0
         self._queue: deque[Waiter] = deque()
+
+    def set_limits(self, limits: Limits) -> None:
+        """Obey these from now on; nobody who is in is thrown out."""
+        self.limits = limits
+        self.max_in_flight = limits.max_in_flight
 
     @property
     def queued(self) -> int:
@@ -35,10 +41,11 @@ class Admission:
 
     def enter(self) -> bool:
         """Take a place if there is one."""
-        if self.in_flight >= self.limits.max_in_flight or self._queue:
-            return False
-        self.in_flight += 1
-        return True
+        if self.in_flight < self.max_in_flight and not self._queue:
+            self.in_flight += 1
+            self.admitted += 1
+            return True
+        return False
 
     def wait(self, waiter: Waiter) -> bool:
         """Queue for a place; False when the queue is full."""
@@ -54,6 +61,7 @@ class Admission:
     def leave(self) -> None:
         """Give a place back; the next in the queue gets it."""
         self.in_flight -= 1
-        while self._queue and self.in_flight < self.limits.max_in_flight:
+        while self._queue and self.in_flight < self.max_in_flight:
             self.in_flight += 1
+            self.admitted += 1
             self._queue.popleft().on_admitted()

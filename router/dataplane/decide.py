@@ -57,7 +57,18 @@ class Destination:
 class Plan:
     """What one request head means in one table."""
 
-    __slots__ = ("_starts", "boundary", "destinations", "in_path", "inspects", "nodes", "table")
+    __slots__ = (
+        "_starts",
+        "boundary",
+        "destinations",
+        "in_path",
+        "inspects",
+        "last_endpoint",
+        "last_start",
+        "last_version",
+        "nodes",
+        "table",
+    )
 
     def __init__(self, table: Table, head: RequestHead) -> None:
         self.table: Final = table
@@ -67,6 +78,9 @@ class Plan:
         self.boundary: Final = form_boundary(head.field(b"content-type") or b"")
         self.destinations: Final[dict[str | None, Destination]] = {}
         self._starts: dict[tuple[LiveVersion, EndpointState], bytes] = {}
+        self.last_version: LiveVersion | None = None
+        self.last_endpoint: EndpointState | None = None
+        self.last_start = b""
 
     def looks_inside(self, route: LiveRoute) -> bool:
         """Whether this route must see the body before it can be forwarded."""
@@ -92,6 +106,7 @@ class Plan:
                 kept=head.kept_without(route.steering) if route.steering else head.kept,
                 extra=forwarded + b"x-request-id: ",
             )
+        self.last_version, self.last_endpoint, self.last_start = version, endpoint, start
         return start
 
     def _target(self, head: RequestHead, version: LiveVersion, base_path: bytes) -> bytes:

@@ -30,14 +30,14 @@ from router.dataplane.decide import (
     read_fields,
     upstream_body,
 )
-from router.dataplane.record import AnswerObserver, book_answer, book_usage
+from router.dataplane.record import AnswerObserver, book_answer, book_report, book_usage
 from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.upstream.connection import HIGH_WATER, Connection
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import PendingConnection
 from router.errors import CLIENT_GONE_STATUS, ErrorCode, FailureReason
 from router.http1.chunked import END, frame_chunk
-from router.http1.events import StreamObserver, error_event, usage_of
+from router.http1.events import StreamObserver, error_event
 from router.http1.request import CHUNKED_FIELD, RequestHead
 from router.http1.response import ResponseHead
 from router.routing.body import NO_FIELDS, BodyFields
@@ -110,8 +110,10 @@ class Exchange:
         "_fields",
         "_first_byte_at",
         "_head",
+        "_idle_s",
         "_kept_whole",
         "_last_chunk_at",
+        "_observe_gap",
         "_observer",
         "_pending",
         "_pieces",
@@ -119,9 +121,8 @@ class Exchange:
         "_plane",
         "_queued",
         "_received",
+        "_recorder",
         "_request_id",
-        "_responded",
-        "_seen",
         "_sent_at",
         "_stale_retried",
         "_started_at",
@@ -166,15 +167,12 @@ class Exchange:
         self._connection: Connection | None = None
         self._tried: tuple[EndpointState, ...] = ()
         self._attempts = 0
-        self._seen = False  # a model server may have seen the request
         self._stale_retried = False
-        self._sent_at = 0.0
+        self._sent_at = 0.0  # 0: no model server can have seen the request
         # relay
-        self._responded = False
+        self._first_byte_at = 0.0  # 0: no answer has begun
         self._stream: StreamObserver | None = None
         self._observer: AnswerObserver | None = None
-        self._first_byte_at = 0.0
-        self._last_chunk_at = 0.0
         self._client_full = False
         self._upstream_full = False
         self._failure: FailureReason | None = None
@@ -304,8 +302,8 @@ class Exchange:
 
     def _admitted(self, route: LiveRoute, version: LiveVersion) -> None:
         self._version = version
-        version.recorder.in_flight += 1
-        route.budget.deposit()
+        recorder = self._recorder = version.recorder
+        recorder.in_flight += 1
         self._attempt(route, version)
 
     def _answer_locally(self) -> None:
@@ -331,10 +329,9 @@ class Exchange:
     # -- attempt: endpoint, connection, forward ----------------------------------------------
 
     def _attempt(self, route: LiveRoute, version: LiveVersion) -> None:
-        draw = self._plane.draw
-        endpoint = version.balancer.choose(draw, besides=self._tried)
+        endpoint = version.balancer.choose(self._plane.draw, self._tried)
         if endpoint is None and self._tried:
-            endpoint = version.balancer.choose(draw)
+            endpoint = version.balancer.choose(self._plane.draw, ())
         if endpoint is None:
             self._fail(
                 FailureReason.CONNECT,
@@ -376,8 +373,10 @@ class Exchange:
 
     def _forward(self, connection: Connection, endpoint: EndpointState) -> None:
         """Send the request: its head, and what is there of its body."""
-        head, version, route = self._head, self._version, self._held_route
+        head, version, destination = self._head, self._version, self._destination
         assert version is not None
+        assert destination is not None
+        route = destination.route
         complete, length = self._body_complete, self._content_length
         body = self._body_so_far()
         if version.spec.model is not None:
@@ -390,24 +389,28 @@ class Exchange:
             if length is not None:
                 length += len(renamed) - len(body)
             body = renamed
-        start = self._plan.start(head, route, version, endpoint, self._client.forwarded)
+        plan = self._plan
+        if plan.last_endpoint is endpoint and plan.last_version is version:
+            start = plan.last_start
+        else:
+            start = plan.start(head, route, version, endpoint, self._client.forwarded)
         if length is not None:
             data = b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, self._request_id, length, body)
         else:
             data = self._start_unsized(start, body)
         self._connection = connection
-        self._seen = True
         connection.send(self, head.method, data, complete)
-        if self._received > route.spec.limits.max_replay_bytes:
+        if self._received > route.max_replay_bytes:
             self._drop_copy()
-        now = self._sent_at = self._plane.now()
+        plane = self._plane
+        now = self._sent_at = plane.now()
         if complete:
-            self.deadline = now + route.spec.timeouts.first_byte_s
+            self.deadline = now + route.first_byte_s
         else:
-            self.deadline = now + self._plane.settings.body_timeout_s
+            self.deadline = now + plane.settings.body_timeout_s
             self._client.ask_for_body()
             self._client.resume_reading()
-        self._plane.recorder.overhead_request.observe(now - self._started_at)
+        plane.observe_request_overhead(now - self._started_at)
 
     def _start_unsized(self, start: bytes, body: bytes) -> bytes:
         """The forwarded head of a request without Content-Length, and what is there of a body."""
@@ -441,7 +444,7 @@ class Exchange:
             if self._received > limits.max_replay_bytes:
                 self._drop_copy()
         connection.send_body(data, complete=self._body_complete)
-        if not self._responded:
+        if not self._first_byte_at:
             # While the client owes us the body, it is the client's time that runs.
             now = self._plane.now()
             if self._body_complete:
@@ -465,35 +468,38 @@ class Exchange:
         self, head: ResponseHead, length: int | None, body: bytes, framed: bytes | None, ended: bool
     ) -> None:
         """See `connection.UpstreamUser`."""
-        version, endpoint = self._version, self._endpoint
+        version, endpoint, plane = self._version, self._endpoint, self._plane
         assert version is not None
         assert endpoint is not None
-        now = self._plane.now()
-        endpoint.observe_latency(now - self._sent_at, now)
+        now = plane.now()
+        if version.balancer.weighs_latency:
+            endpoint.observe_latency(now - self._sent_at, now)
         status = head.status
         if status >= 500 and self._try_again_on_status(status):
             return
-        self._responded = True
-        self._drop_copy()
         self.status = status
         self._first_byte_at = now
-        version.recorder.first_byte.observe(now - self._started_at)
-        if head.content_type.startswith(b"text/event-stream"):
+        self._pieces = []
+        self._kept_whole = False
+        self._recorder.first_byte.observe(now - self._started_at)
+        if head.is_event_stream:
             self._start_stream(head, length, body, framed, ended, now)
             return
         self.bytes_out = len(body)
-        self._client.start(head, length, self._extra_fields(version), body, framed, ended)
-        reports = status == 200 and head.content_type.startswith(b"application/json")
-        if ended:
-            if reports:
-                usage = usage_of(body)
-                if usage is not None:
-                    book_usage(version.recorder, usage)
-            self._complete(version, now)
-        else:
-            if reports:
+        extra = b"%b%bx-request-id: %b\r\n" % (
+            version.fields,
+            self._plan.table.generation_field,
+            self._request_id,
+        )
+        self._client.start(head, length, extra, body, framed, ended)
+        if not ended:
+            if head.is_json and status == 200:
                 self._observer = AnswerObserver(body)
             self._set_idle_deadline(now)
+            return
+        if head.is_json and status == 200:
+            book_report(self._recorder, body)
+        self._complete(now)
 
     def _extra_fields(self, version: LiveVersion | None) -> bytes:
         return b"%b%bx-request-id: %b\r\n" % (
@@ -514,6 +520,8 @@ class Exchange:
         version = self._version
         stream = self._stream = StreamObserver()
         self._last_chunk_at = now
+        self._idle_s = self._held_route.spec.timeouts.idle_s
+        self._observe_gap = self._recorder.inter_chunk.observe
         if body:
             self._observe_chunk(stream, body, now)
         truncated = ended and stream.truncated
@@ -526,24 +534,35 @@ class Exchange:
         now = self._plane.now()
         stream = self._stream
         if stream is None:
+            self._relay_body(body, framed, ended, now)
+            return
+        if not ended and stream.content:  # one more token
+            self._observe_gap(now - self._last_chunk_at)
+            self._last_chunk_at = now
+            self.deadline = now + self._idle_s
             self.bytes_out += len(body)
-            if self._observer is not None:
-                self._observer.feed(body)
-            self._client.body(body, framed, ended)
-            if ended:
-                self._end_answer(now)
-            else:
-                self._set_idle_deadline(now)
+            stream.feed(body)
+            self._client.body(body, framed, False)
             return
         if body:
-            version = self._version
-            assert version is not None
-            version.recorder.inter_chunk.observe(now - self._last_chunk_at)
+            self._observe_gap(now - self._last_chunk_at)
             self._last_chunk_at = now
             self._observe_chunk(stream, body, now)
         truncated = ended and stream.truncated
         self._client.body(body, framed, ended and not truncated)
         self._after_chunk(stream, now, ended, truncated)
+
+    def _relay_body(self, body: bytes, framed: bytes | None, ended: bool, now: float) -> None:
+        self.bytes_out += len(body)
+        if self._observer is not None:
+            self._observer.feed(body)
+        self._client.body(body, framed, ended)
+        if not ended:
+            self._set_idle_deadline(now)
+            return
+        if self._observer is not None:
+            self._observer.book(self._recorder)
+        self._complete(now)
 
     def _observe_chunk(self, stream: StreamObserver, body: bytes, now: float) -> None:
         self.bytes_out += len(body)
@@ -552,9 +571,7 @@ class Exchange:
             return
         stream.feed(body)
         if stream.content:
-            version = self._version
-            assert version is not None
-            version.recorder.first_token.observe(now - self._started_at)
+            self._recorder.first_token.observe(now - self._started_at)
 
     def _after_chunk(
         self, stream: StreamObserver, now: float, ended: bool, truncated: bool
@@ -566,31 +583,22 @@ class Exchange:
                 FailureReason.TRUNCATED, ErrorCode.UPSTREAM_TRUNCATED, "the stream ended too early"
             )
         else:
-            version = self._version
-            assert version is not None
             if stream.failed:
                 self._failure = FailureReason.STREAM_ERROR
-            book_usage(version.recorder, stream)
-            self._complete(version, now)
-
-    def _end_answer(self, now: float) -> None:
-        version = self._version
-        assert version is not None
-        usage = self._observer.usage() if self._observer is not None else None
-        if usage is not None:
-            book_usage(version.recorder, usage)
-        self._complete(version, now)
+            book_usage(self._recorder, stream)
+            self._complete(now)
 
     def _set_idle_deadline(self, now: float) -> None:
         self.deadline = now + self._held_route.spec.timeouts.idle_s
 
-    def _complete(self, version: LiveVersion, answered_at: float) -> None:
+    def _complete(self, answered_at: float) -> None:
         """The answer has been relayed whole."""
         if self.status >= 500 and self._failure is None:
             self._failure = FailureReason.UPSTREAM_5XX
         self._release()
-        now = self._plane.now()
-        self._plane.recorder.overhead_response.observe(now - answered_at)
+        plane = self._plane
+        now = plane.now()
+        plane.observe_response_overhead(now - answered_at)
         self._finish(now)
 
     def on_client_full(self) -> None:
@@ -604,7 +612,7 @@ class Exchange:
         self._client_full = False
         if self._connection is not None:
             self._connection.resume()
-            if self._responded:
+            if self._first_byte_at:
                 self._set_idle_deadline(self._plane.now())
 
     # -- what goes wrong ---------------------------------------------------------------------
@@ -615,7 +623,7 @@ class Exchange:
         assert connection is not None
         stale = connection.served > 0 and not connection.received
         self._release()
-        if self._responded:
+        if self._first_byte_at:
             self._break_off(
                 FailureReason.TRUNCATED if broken is None else FailureReason.RESET,
                 ErrorCode.UPSTREAM_TRUNCATED if broken is None else ErrorCode.UPSTREAM_PROTOCOL,
@@ -654,7 +662,7 @@ class Exchange:
             self._client.break_off(b"")
         elif not self._body_complete and not self._upstream_full:
             self._refuse(ErrorCode.REQUEST_TIMEOUT, "the request's body did not come in time")
-        elif self._responded:
+        elif self._first_byte_at:
             self._break_off(
                 FailureReason.TIMEOUT, ErrorCode.UPSTREAM_TIMEOUT, "the model server fell silent"
             )
@@ -690,7 +698,7 @@ class Exchange:
         if not self._kept_whole:
             return False
         head = self._head
-        return not self._seen or may_repeat(
+        return not self._sent_at or may_repeat(
             self._held_route.spec.retry.methods,
             head.method,
             head.path,
@@ -702,7 +710,7 @@ class Exchange:
         return (
             self._attempts < route.spec.retry.attempts
             and self._may_replay()
-            and route.budget.withdraw(self._plane.now())
+            and route.budget.withdraw(self._plane.now(), route.admission.admitted)
         )
 
     def _can_fall_back(self) -> bool:
@@ -729,8 +737,7 @@ class Exchange:
         return False
 
     def _retry(self, reason: str) -> None:
-        assert self._version is not None
-        count(self._version.recorder.retries, reason)
+        count(self._recorder.retries, reason)
         self._attempt_again()
 
     def _attempt_again(self) -> None:
@@ -742,10 +749,11 @@ class Exchange:
         canary, route = self._version, self._held_route
         assert canary is not None
         book_answer(canary, status, failure)
-        count(canary.recorder.fallbacks, failure.value)
-        canary.recorder.in_flight -= 1
+        count(self._recorder.fallbacks, failure.value)
+        self._recorder.in_flight -= 1
         self._version = stable = route.versions[route.stable]
-        stable.recorder.in_flight += 1
+        self._recorder = stable.recorder
+        self._recorder.in_flight += 1
         self._tried = ()
         self._attempts = 0
         self._attempt(route, stable)
@@ -766,7 +774,7 @@ class Exchange:
     def _refuse(self, code: ErrorCode, message: str, param: str | None = None) -> None:
         """Answer with an error; or, if an answer has begun, end it visibly."""
         self._release()
-        if self._responded:
+        if self._first_byte_at:
             self._break_off(self._failure, code, message)
             return
         if self._version is None:
@@ -815,21 +823,23 @@ class Exchange:
         if self.done:
             return
         self.done = True
-        self.deadline = NEVER
-        plane = self._plane
+        plane, version, status = self._plane, self._version, self.status
         plane.active.discard(self)
-        if self._queued:
+        if version is not None:
+            recorder = self._recorder
+            recorder.in_flight -= 1
+            recorder.changed = True
+            counts = version.counts
+            counts.requests[status] += 1
+            if self._failure is not None:
+                counts.errors[self._failure] += 1
+            if status != CLIENT_GONE_STATUS:
+                recorder.duration.observe(now - self._started_at)
+            self._held_route.admission.leave()
+        elif self._queued:
             self._queued = False
             self._held_route.admission.give_up(self)
-        version = self._version
-        if version is not None:
-            recorder = version.recorder
-            recorder.in_flight -= 1
-            if self.status != CLIENT_GONE_STATUS:
-                recorder.duration.observe(now - self._started_at)
-            book_answer(version, self.status, self._failure)
-            self._held_route.admission.leave()
-        if not plane.log.silent or self._failure is not None or self.status >= 500:
+        if self._failure is not None or status >= 500 or not plane.log.silent:
             self._log(now)
 
     def _log(self, now: float) -> None:

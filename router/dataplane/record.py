@@ -32,9 +32,10 @@ class AnswerObserver:
         elif self._pieces is not None:
             self._pieces.append(body)
 
-    def usage(self) -> Usage | None:
-        """What the whole answer reports; None for one that is too long."""
-        return usage_of(b"".join(self._pieces)) if self._pieces is not None else None
+    def book(self, recorder: VersionRecorder) -> None:
+        """Count what the whole answer reports; nothing of one that is too long."""
+        if self._pieces is not None:
+            book_report(recorder, b"".join(self._pieces))
 
 
 def book_answer(version: LiveVersion, status: int, failure: FailureReason | None) -> None:
@@ -56,3 +57,10 @@ def book_usage(recorder: VersionRecorder, usage: Usage) -> None:
     if reason is not None:
         # The label's values are a closed set: anything else comes from outside.
         count(recorder.finish_reasons, reason if reason in _FINISH_REASONS else "other")
+
+
+def book_report(recorder: VersionRecorder, body: bytes) -> None:
+    """Count what a JSON answer that came in one piece reports of its generation."""
+    usage = usage_of(body)
+    if usage is not None:
+        book_usage(recorder, usage)

@@ -70,6 +70,9 @@ class DataPlane:
         self.now: Final = self.clock.monotonic
         self.draw: Final = random.random
         self.recorder: Final = WorkerRecorder(settings.worker)
+        self.observe_request_overhead: Final = self.recorder.overhead_request.observe
+        self.observe_response_overhead: Final = self.recorder.overhead_response.observe
+        self.idle_due = 0.0
         self.log: Final = AccessLog(settings.access_log, self.recorder, self.draw)
         self.pseudonym: Final = settings.pseudonym.lower().encode()
         self.table: Table = EMPTY
@@ -170,6 +173,7 @@ class DataPlane:
 
     async def start(self) -> None:
         """Begin to watch deadlines."""
+        self.idle_due = self.now() + self.settings.keep_alive_s
         self._tick_due = asyncio.get_running_loop().time() + TICK_S
         self._timer = asyncio.get_running_loop().call_at(self._tick_due, self._tick)
 
@@ -188,6 +192,7 @@ class DataPlane:
         self._timer = loop.call_at(self._tick_due, self._tick)
         self.recorder.fold()
         now = self.now()
+        self.idle_due = now + self.settings.keep_alive_s
         for exchange in [each for each in self.active if each.deadline <= now]:
             exchange.on_deadline()
         self._ticks += 1

@@ -7,7 +7,7 @@ count.  `install` ends in one assignment by its caller: a request sees the old t
 one, never a mixture.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -98,12 +98,6 @@ class LiveVersion:
         """Which endpoints are usable has changed."""
         self.balancer = make_balancer(self.balance, usable(self.endpoints))
 
-    def choose_endpoint(
-        self, draw: Draw, besides: Collection[EndpointState] = ()
-    ) -> EndpointState | None:
-        """Choose where the next request goes; None when nothing is usable."""
-        return self.balancer.choose(draw, besides=besides)
-
 
 class LiveRoute:
     """One route, compiled."""
@@ -112,7 +106,9 @@ class LiveRoute:
         "admission",
         "body_fields",
         "budget",
+        "first_byte_s",
         "header_routes",
+        "max_replay_bytes",
         "renames",
         "rotation",
         "spec",
@@ -148,11 +144,13 @@ class LiveRoute:
         else:
             self.rotation = Rotation(self.split)
         self.admission: Admission = old.admission if old is not None else Admission(spec.limits)
-        self.admission.limits = spec.limits
+        self.admission.set_limits(spec.limits)
+        self.max_replay_bytes: Final = spec.limits.max_replay_bytes
+        self.first_byte_s: Final = spec.timeouts.first_byte_s
         if old is not None and old.spec.retry == spec.retry:
             self.budget: RetryBudget = old.budget
         else:
-            self.budget = RetryBudget(spec.retry.budget_percent, now)
+            self.budget = RetryBudget(spec.retry.budget_percent, now, self.admission.admitted)
 
     def version_by_header(self, fields: Fields) -> LiveVersion | None:
         """The version that the request's headers ask for, where the configuration allows it."""

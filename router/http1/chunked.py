@@ -44,13 +44,27 @@ class ChunkedDecoder:
     bytes may be sent on.
     """
 
-    __slots__ = ("_buffer", "_extensions", "_in_trailers", "_remaining", "done", "rest", "whole")
+    __slots__ = (
+        "_aligned",
+        "_buffer",
+        "_extensions",
+        "_in_trailers",
+        "_remaining",
+        "_usual_length",
+        "_usual_line",
+        "done",
+        "rest",
+        "whole",
+    )
 
     def __init__(self) -> None:
         self._buffer = b""
         self._remaining = 0  # payload bytes and CRLF that the current chunk still lacks
         self._in_trailers = False
         self._extensions = 0
+        self._aligned = True  # the next byte begins a chunk
+        self._usual_length = 0
+        self._usual_line = b""
         self.done = False
         self.whole = False
         self.rest = b""
@@ -61,25 +75,44 @@ class ChunkedDecoder:
         Raises:
             ProtocolError: the framing is broken; nothing of this read may be used.
         """
-        if not self._buffer and not self._remaining and not self._in_trailers:
-            # One whole chunk a read is what model servers send: no loop, no copy but the payload.
-            match = _PLAIN.match(data)
-            if match is not None:
-                start = match.end()
-                size = int(match[1], 16)
-                if size and len(data) == start + size + 2 and data[-2:] == b"\r\n":
-                    self.whole = True
-                    return data[start:-2]
-        return self._feed(data)
+        if not self._aligned:
+            return self._feed(data, 0, [])
+        # One whole chunk a read is what model servers send, often of one size: then there is
+        # nothing to parse.
+        if len(data) == self._usual_length and data.startswith(self._usual_line):
+            if data.endswith(b"\r\n"):
+                self.whole = True
+                return data[len(self._usual_line) : -2]
+        return self._feed_whole_chunks(data)
 
-    def _feed(self, data: bytes) -> bytes:
-        aligned = not self._buffer and not self._remaining and not self._in_trailers
+    def _feed_whole_chunks(self, data: bytes) -> bytes:
+        """Take plain chunks as long as they are whole, and leave the rest to the slow way."""
+        payload: list[bytes] = []
+        at = 0
+        match = _PLAIN.match(data)
+        while match is not None:
+            start = match.end()
+            end = start + int(match[1], 16) + 2
+            if end == start + 2 or data[end - 2 : end] != b"\r\n":
+                break
+            payload.append(data[start : end - 2])
+            if end == len(data):
+                self.whole = True
+                if at == 0:
+                    self._usual_length = end
+                    self._usual_line = match[0]
+                    return payload[0]
+                return b"".join(payload)
+            at = end
+            match = _PLAIN.match(data, at)
+        return self._feed(data, at, payload)
+
+    def _feed(self, data: bytes, at: int, payload: list[bytes]) -> bytes:
+        aligned = self._aligned
         extensions = self._extensions
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        payload: list[bytes] = []
-        at = 0
         while at < len(data) and not self.done:
             if self._in_trailers:
                 at = self._read_trailers(data, at)
@@ -87,16 +120,11 @@ class ChunkedDecoder:
                 at = self._read_payload(data, at, payload)
             else:
                 at = self._read_size(data, at)
-        self.whole = (
-            aligned
-            and not self._buffer
-            and not self._remaining
-            and not self._in_trailers
-            and not self.done
-            and extensions == self._extensions
-        )
+        self._aligned = not (self._buffer or self._remaining or self._in_trailers)
+        self.whole = aligned and self._aligned and extensions == self._extensions
         if self.done:
             self.rest = data[at:]
+            self.whole = False
         return b"".join(payload)
 
     def _read_size(self, data: bytes, at: int) -> int:
@@ -122,12 +150,18 @@ class ChunkedDecoder:
         return end + 1
 
     def _read_payload(self, data: bytes, at: int, payload: list[bytes]) -> int:
-        take = min(self._remaining, len(data) - at)
-        body = min(take, max(0, self._remaining - 2))
+        remaining = self._remaining
+        end = at + remaining
+        if remaining > 2 and data[end - 2 : end] == b"\r\n":
+            payload.append(data[at : end - 2])
+            self._remaining = 0
+            return end
+        take = min(remaining, len(data) - at)
+        body = min(take, max(0, remaining - 2))
         if body:
             payload.append(data[at : at + body])
         ending = data[at + body : at + take]
-        expected = b"\r\n" if self._remaining - body == 2 else b"\n"
+        expected = b"\r\n" if remaining - body == 2 else b"\n"
         if not expected.startswith(ending):
             raise ProtocolError("chunk_end", "a chunk does not end in CRLF")
         self._remaining -= take

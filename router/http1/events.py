@@ -228,16 +228,19 @@ _decode_answer: Final = msgspec.json.Decoder(_Answer).decode
 
 
 def usage_of(body: bytes) -> Usage | None:
-    """Read tokens and finish reason of a JSON answer; None where it is not such an answer."""
+    """Read tokens and finish reason of a JSON answer; None where it reports neither."""
     try:
         answer = _decode_answer(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    reported, choices = answer.usage, answer.choices
+    if reported is None and not choices:
+        return None
     usage = Usage()
-    if answer.usage is not None:
-        usage.add(answer.usage)
-    for choice in answer.choices or ():
-        usage.finish_reason = choice.finish_reason
+    if reported is not None:
+        usage.add(reported)
+    if choices:
+        usage.finish_reason = choices[-1].finish_reason
     return usage
 
 

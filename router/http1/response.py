@@ -43,6 +43,8 @@ class ResponseHead:
         "content_length",
         "content_type",
         "fields",
+        "is_event_stream",
+        "is_json",
         "keep_alive",
         "lowered",
         "start",
@@ -59,6 +61,8 @@ class ResponseHead:
         self.chunked = False
         self._cuts: list[tuple[int, int]] = []
         self._read_special_fields(minor)
+        self.is_event_stream = self.content_type.startswith(b"text/event-stream")
+        self.is_json = self.content_type.startswith(b"application/json")
         kept = without_lines(fields, self._cuts)
         self.start = b"HTTP/1.1 %d %b%b" % (status, reason, kept)
 

@@ -250,6 +250,8 @@ class LinkServer:
             self._dismiss(before)
         peer = _Peer(Incarnation(hello.worker, hello.pid), hello.generation, writer)
         self._peers[hello.worker] = peer
+        for dead in [who for who in self._sent if who.worker == hello.worker and who != peer.who]:
+            del self._sent[dead]
         self._listener.on_joined(peer.who)
         return peer
 

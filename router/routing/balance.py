@@ -33,8 +33,9 @@ class Balancer(Protocol[E]):
     """
 
     tracks: bool
+    weighs_latency: bool
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """Choose one that is not in `besides`; None if there is none."""
         ...
 
@@ -52,6 +53,7 @@ class _Untracked:
 
     __slots__ = ()
     tracks = False
+    weighs_latency = False
 
     def began(self, endpoint: Loaded) -> None:
         """Nothing to keep."""
@@ -68,9 +70,9 @@ class Single(_Untracked, Generic[E]):
     def __init__(self, endpoint: E) -> None:
         self._endpoint: Final = endpoint
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
-        return None if self._endpoint in besides else self._endpoint
+        return None if besides and self._endpoint in besides else self._endpoint
 
 
 class FewestOfFew(_Untracked, Generic[E]):
@@ -85,7 +87,7 @@ class FewestOfFew(_Untracked, Generic[E]):
         self._endpoints: list[E] = list(endpoints)
         self._first = 0
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         endpoints = self._endpoints
         count = len(endpoints)
@@ -107,6 +109,7 @@ class LeastRequest(Generic[E]):
 
     __slots__ = ("_levels", "_lowest", "_where")
     tracks = True
+    weighs_latency = False
 
     def __init__(self, endpoints: Iterable[E]) -> None:
         self._levels: list[dict[E, None]] = [{}]
@@ -124,7 +127,7 @@ class LeastRequest(Generic[E]):
         if level < self._lowest:
             self._lowest = level
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         levels = self._levels
         lowest = self._lowest
@@ -156,15 +159,17 @@ class PeakEwma(_Untracked, Generic[E]):
     """The better of two drawn at random, by latency times (requests in flight + 1).
 
     Power of two choices (Mitzenmacher 2001) on a latency average that rises at once and falls
-    slowly (Finagle's peak EWMA); `latency_s` is kept by the endpoint.
+    slowly (Finagle's peak EWMA); `latency_s` is kept by the endpoint, if its balancer
+    `weighs_latency`.
     """
 
     __slots__ = ("_endpoints",)
+    weighs_latency = True
 
     def __init__(self, endpoints: Iterable[E]) -> None:
         self._endpoints: Final = tuple(endpoints)
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         endpoints: tuple[E, ...] = self._endpoints
         if besides:
@@ -191,7 +196,7 @@ class RoundRobin(_Untracked, Generic[E]):
         self._endpoints: Final = tuple(endpoints)
         self._next = 0
 
-    def choose(self, draw: Draw, *, besides: Collection[E] = ()) -> E | None:
+    def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         for _ in range(len(self._endpoints)):
             endpoint = self._endpoints[self._next]

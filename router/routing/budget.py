@@ -11,25 +11,29 @@ _HORIZON_S: Final = 10.0
 
 
 class RetryBudget:
-    """Every request pays in a share of one retry, every second pays in `FLOOR_PER_S`."""
+    """Every request pays in a share of one retry, every second pays in `FLOOR_PER_S`.
 
-    __slots__ = ("_at", "_balance", "_cap", "_share")
+    Nothing is done per request: `withdraw` is told how many there have been.
+    """
 
-    def __init__(self, percent: float, now: float) -> None:
+    __slots__ = ("_at", "_balance", "_cap", "_requests", "_share")
+
+    def __init__(self, percent: float, now: float, requests: int = 0) -> None:
         self._share: Final = percent / 100.0
-        self._cap: Final = max(FLOOR_PER_S * _HORIZON_S, 1.0) + 1000.0 * self._share
+        self._cap: Final = FLOOR_PER_S * _HORIZON_S + 1000.0 * self._share
         self._balance = FLOOR_PER_S
         self._at = now
+        self._requests = requests
 
-    def deposit(self) -> None:
-        """A request was made."""
-        if self._balance < self._cap:
-            self._balance += self._share
+    def withdraw(self, now: float, requests: int) -> bool:
+        """Whether one more retry may be made now; if so it is paid for.
 
-    def withdraw(self, now: float) -> bool:
-        """Whether one more retry may be made now; if so it is paid for."""
-        self._balance = min(self._cap, self._balance + FLOOR_PER_S * (now - self._at))
+        `requests` counts all requests of the route so far.
+        """
+        paid_in = FLOOR_PER_S * (now - self._at) + self._share * (requests - self._requests)
+        self._balance = min(self._cap, self._balance + paid_in)
         self._at = now
+        self._requests = requests
         if self._balance < 1.0:
             return False
         self._balance -= 1.0

@@ -312,6 +312,9 @@ class NativeProtocol(asyncio.Protocol):
 
     def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
         """See `exchange.Client`."""
+        if framed is not None and self._chunked_answer and not ended:
+            self._transport.write(framed)
+            return
         if self._chunked_answer:
             data = (framed or frame_chunk(body)) if body else b""
             if ended:
@@ -388,7 +391,7 @@ class NativeProtocol(asyncio.Protocol):
             else:
                 self._transport.close()
             return
-        self.deadline = self._plane.now() + self._plane.settings.keep_alive_s
+        self.deadline = self._plane.idle_due  # within a tick
         if self._buffer:
             # Not from here: the exchange that just ended is still on the stack.
             asyncio.get_running_loop().call_soon(self._next_request)

@@ -147,13 +147,21 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
-        if self.user is None:
+        user = self.user
+        if user is None:
             # An idle connection has nothing to say; what it says would poison the next exchange.
             self._close()
             return
         self.received = True
         try:
-            if self._head_seen:
+            decoder = self._decoder
+            if decoder is not None and self._head_seen:
+                payload = decoder.feed(data)
+                if decoder.done:
+                    self._end_chunks(decoder, payload)
+                elif payload:
+                    user.on_response_body(payload, data if decoder.whole else None, False)
+            elif self._head_seen:
                 self._take_body(data)
             else:
                 self._take_head(data)
@@ -242,16 +250,17 @@ class Connection(asyncio.Protocol):
             user.on_response(head, length, body, framed, ended)
 
     def _take_body(self, data: bytes) -> None:
-        framed: bytes | None = None
-        if self._decoder is not None:
-            data, framed, ended = self._decode(data)
-        elif self._remaining == _UNTIL_CLOSE:
-            ended = False
-        else:
+        ended = False
+        if self._remaining != _UNTIL_CLOSE:
             data, ended = self._count(data)
         user = self._end() if ended else self.user
         if user is not None and (data or ended):
-            user.on_response_body(data, framed, ended)
+            user.on_response_body(data, None, ended)
+
+    def _end_chunks(self, decoder: ChunkedDecoder, payload: bytes) -> None:
+        if decoder.rest:
+            self._reusable = False
+        self._end().on_response_body(payload, None, True)
 
     def _decode(self, data: bytes) -> tuple[bytes, bytes | None, bool]:
         decoder = self._decoder
