@@ -126,27 +126,32 @@ def plan_of(table: Table, head: RequestHead) -> Plan:
     return plan
 
 
-def read_fields(table: Table, plan: Plan, body: bytes, *, complete: bool) -> BodyFields:
+def read_fields(plan: Plan, body: bytes, complete: bool) -> BodyFields:
     """What the body (or its beginning) says that routing may need.
 
     Raises:
         Refusal: it is not a JSON object, or its model is not a string.
     """
-    if plan.boundary is not None:
-        span = find_form_field(body, plan.boundary, MODEL.encode())
-        if span is None:
-            return NO_FIELDS
-        return BodyFields(model=body[span[0] : span[1]].decode("utf-8", "replace"))
-    if not complete:
-        return BodyFields(model=model_of_prefix(body))
+    if not complete or plan.boundary is not None or not body:
+        return _read_other(plan, body)
     try:
-        fields = table.body_reader.read(body) if body else NO_FIELDS
+        fields = plan.table.body_reader.read(body)
     except UNREADABLE as error:
         refusal = why_not(error)
         raise Refusal(refusal.code, str(refusal)) from None
-    if fields.model is not None and type(fields.model) is not str:
-        raise Refusal(ErrorCode.INVALID_JSON, "model must be a string", MODEL)
-    return fields
+    if type(fields.model) is str or fields.model is None:
+        return fields
+    raise Refusal(ErrorCode.INVALID_JSON, "model must be a string", MODEL)
+
+
+def _read_other(plan: Plan, body: bytes) -> BodyFields:
+    """A form, the beginning of a JSON body, or nothing."""
+    if plan.boundary is None:
+        return BodyFields(model=model_of_prefix(body))
+    span = find_form_field(body, plan.boundary, MODEL.encode())
+    if span is None:
+        return BodyFields()
+    return BodyFields(model=body[span[0] : span[1]].decode("utf-8", "replace"))
 
 
 def find_destination(plan: Plan, head: RequestHead, model: str | None) -> Destination:
@@ -193,7 +198,7 @@ def no_route(head: RequestHead) -> Refusal:
 def choose_version(destination: Destination, head: RequestHead, fields: BodyFields) -> LiveVersion:
     """The version that answers: by the sticky key, or the next in rotation."""
     route = destination.route
-    if route.sticky is not None and not route.sticky.head_only:
+    if route.body_fields and route.sticky is not None:
         key = route.sticky.find(head, fields)
         if key is not None:
             return route.version_by_key(key)

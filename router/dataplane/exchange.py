@@ -110,6 +110,7 @@ class Exchange:
         "_fields",
         "_first_byte_at",
         "_head",
+        "_held",
         "_idle_s",
         "_kept_whole",
         "_last_chunk_at",
@@ -157,12 +158,13 @@ class Exchange:
         self._body_complete = False
         self._kept_whole = True
         # route: `_version` is set as long as the exchange holds a place of its route
-        self._fields: BodyFields | None = None
+        self._fields: BodyFields = NO_FIELDS
         self._destination: Destination | None = None
         self._version: LiveVersion | None = None
         self._queued = False
         # attempt
         self._endpoint: EndpointState | None = None
+        self._held = False  # the endpoint counts this exchange
         self._pending: PendingConnection | None = None
         self._connection: Connection | None = None
         self._tried: tuple[EndpointState, ...] = ()
@@ -239,13 +241,8 @@ class Exchange:
             self._client.ask_for_body()
             self.deadline = self._plane.now() + self._plane.settings.body_timeout_s
 
-    def _body_so_far(self) -> bytes:
-        pieces = self._pieces
-        if len(pieces) == 1:
-            return pieces[0]
-        if not pieces:
-            return b""
-        body = b"".join(pieces)
+    def _join_pieces(self) -> bytes:
+        body = b"".join(self._pieces)
         self._pieces = [body]
         return body
 
@@ -253,41 +250,46 @@ class Exchange:
 
     def _route(self) -> None:
         """Choose route and version; then take a place, or wait for one."""
-        plan, head, destination = self._plan, self._head, self._destination
+        plan, destination = self._plan, self._destination
         try:
             if destination is None:
-                model = self._read_fields().model if plan.inspects else None
-                destination = plan.destinations.get(model) or find_destination(plan, head, model)
+                model = self._read_fields(plan).model if plan.inspects else None
+                destination = plan.destinations.get(model)
+                if destination is None:
+                    destination = find_destination(plan, self._head, model)
                 self._destination = destination
-                limit = destination.route.spec.limits.max_body_bytes
+                route = destination.route
+                limit = route.max_body_bytes
                 if self._received > limit or (self._content_length or 0) > limit:
                     self._refuse_body(limit)
                     return
-                if not self._body_complete and plan.looks_inside(destination.route):
+                if not self._body_complete and plan.looks_inside(route):
                     self._collect()
                     return
-            if destination.route.body_fields and self._fields is None:
-                self._read_fields()
-            version = destination.version or choose_version(
-                destination, head, self._fields or NO_FIELDS
-            )
+            else:
+                route = destination.route
+            if route.body_fields and self._fields is NO_FIELDS:
+                self._read_fields(plan)
+            version = destination.version
+            if version is None:
+                version = choose_version(destination, self._head, self._fields)
         except Refusal as refusal:
             self._refuse(refusal.code, str(refusal), refusal.param)
             return
-        admission = destination.route.admission
+        admission = route.admission
         if admission.enter():
-            self._admitted(destination.route, version)
+            self._admitted(route, version)
         elif admission.wait(self):
             self._queued = True
             self.deadline = self._plane.now() + admission.limits.queue_timeout_s
         else:
-            self._plane.count_queue_refusal(destination.route.spec.name, "full")
+            self._plane.count_queue_refusal(route.spec.name, "full")
             self._refuse(ErrorCode.OVERLOADED, "too many requests wait for this route")
 
-    def _read_fields(self) -> BodyFields:
-        fields = self._fields = read_fields(
-            self._plan.table, self._plan, self._body_so_far(), complete=self._body_complete
-        )
+    def _read_fields(self, plan: Plan) -> BodyFields:
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else self._join_pieces()
+        fields = self._fields = read_fields(plan, body, self._body_complete)
         return fields
 
     def on_admitted(self) -> None:
@@ -295,15 +297,13 @@ class Exchange:
         self._queued = False
         destination = self._destination
         assert destination is not None
-        version = destination.version or choose_version(
-            destination, self._head, self._fields or NO_FIELDS
-        )
+        version = destination.version or choose_version(destination, self._head, self._fields)
         self._admitted(destination.route, version)
 
     def _admitted(self, route: LiveRoute, version: LiveVersion) -> None:
         self._version = version
-        recorder = self._recorder = version.recorder
-        recorder.in_flight += 1
+        version.bind()
+        version.recorder.in_flight += 1
         self._attempt(route, version)
 
     def _answer_locally(self) -> None:
@@ -329,9 +329,10 @@ class Exchange:
     # -- attempt: endpoint, connection, forward ----------------------------------------------
 
     def _attempt(self, route: LiveRoute, version: LiveVersion) -> None:
-        endpoint = version.balancer.choose(self._plane.draw, self._tried)
+        balancer = version.balancer
+        endpoint = balancer.choose(self._plane.draw, self._tried)
         if endpoint is None and self._tried:
-            endpoint = version.balancer.choose(self._plane.draw, ())
+            endpoint = balancer.choose(self._plane.draw, ())
         if endpoint is None:
             self._fail(
                 FailureReason.CONNECT,
@@ -342,7 +343,10 @@ class Exchange:
             return
         self._attempts += 1
         self._endpoint = endpoint
-        endpoint.began()
+        self._held = True
+        endpoint.in_flight += 1
+        if balancer.tracks:
+            balancer.began(endpoint)
         connection = endpoint.origin.pool.take()
         if connection is not None:
             self._forward(connection, endpoint)
@@ -377,8 +381,8 @@ class Exchange:
         assert version is not None
         assert destination is not None
         route = destination.route
-        complete, length = self._body_complete, self._content_length
-        body = self._body_so_far()
+        complete, length, pieces = self._body_complete, self._content_length, self._pieces
+        body = pieces[0] if len(pieces) == 1 else self._join_pieces()
         if version.spec.model is not None:
             try:
                 renamed = upstream_body(self._plan, version, body, complete=complete)
@@ -468,12 +472,11 @@ class Exchange:
         self, head: ResponseHead, length: int | None, body: bytes, framed: bytes | None, ended: bool
     ) -> None:
         """See `connection.UpstreamUser`."""
-        version, endpoint, plane = self._version, self._endpoint, self._plane
+        version = self._version
         assert version is not None
-        assert endpoint is not None
-        now = plane.now()
-        if version.balancer.weighs_latency:
-            endpoint.observe_latency(now - self._sent_at, now)
+        now = self._plane.now()
+        if version.balancer.weighs_latency and self._endpoint is not None:
+            self._endpoint.observe_latency(now - self._sent_at, now)
         status = head.status
         if status >= 500 and self._try_again_on_status(status):
             return
@@ -481,16 +484,12 @@ class Exchange:
         self._first_byte_at = now
         self._pieces = []
         self._kept_whole = False
-        self._recorder.first_byte.observe(now - self._started_at)
+        version.recorder.first_byte.observe(now - self._started_at)
         if head.is_event_stream:
             self._start_stream(head, length, body, framed, ended, now)
             return
         self.bytes_out = len(body)
-        extra = b"%b%bx-request-id: %b\r\n" % (
-            version.fields,
-            self._plan.table.generation_field,
-            self._request_id,
-        )
+        extra = self._extra_fields(version)
         self._client.start(head, length, extra, body, framed, ended)
         if not ended:
             if head.is_json and status == 200:
@@ -498,7 +497,7 @@ class Exchange:
             self._set_idle_deadline(now)
             return
         if head.is_json and status == 200:
-            book_report(self._recorder, body)
+            book_report(version.recorder, body)
         self._complete(now)
 
     def _extra_fields(self, version: LiveVersion | None) -> bytes:
@@ -521,7 +520,7 @@ class Exchange:
         stream = self._stream = StreamObserver()
         self._last_chunk_at = now
         self._idle_s = self._held_route.spec.timeouts.idle_s
-        self._observe_gap = self._recorder.inter_chunk.observe
+        self._observe_gap = self._held_version.recorder.inter_chunk.observe
         if body:
             self._observe_chunk(stream, body, now)
         truncated = ended and stream.truncated
@@ -561,7 +560,7 @@ class Exchange:
             self._set_idle_deadline(now)
             return
         if self._observer is not None:
-            self._observer.book(self._recorder)
+            self._observer.book(self._held_version.recorder)
         self._complete(now)
 
     def _observe_chunk(self, stream: StreamObserver, body: bytes, now: float) -> None:
@@ -571,7 +570,7 @@ class Exchange:
             return
         stream.feed(body)
         if stream.content:
-            self._recorder.first_token.observe(now - self._started_at)
+            self._held_version.recorder.first_token.observe(now - self._started_at)
 
     def _after_chunk(
         self, stream: StreamObserver, now: float, ended: bool, truncated: bool
@@ -585,7 +584,7 @@ class Exchange:
         else:
             if stream.failed:
                 self._failure = FailureReason.STREAM_ERROR
-            book_usage(self._recorder, stream)
+            book_usage(self._held_version.recorder, stream)
             self._complete(now)
 
     def _set_idle_deadline(self, now: float) -> None:
@@ -641,8 +640,7 @@ class Exchange:
             # RFC 9112 §9.3.1: an idle connection that dies under a request is normal.
             self._stale_retried = True
             self._attempts -= 1
-            self._tried = self._tried[:-1]
-            self._attempt_again()
+            self._attempt(self._held_route, self._held_version)
         else:
             self._fail(
                 FailureReason.RESET,
@@ -693,6 +691,12 @@ class Exchange:
         assert destination is not None
         return destination.route
 
+    @property
+    def _held_version(self) -> LiveVersion:
+        version = self._version
+        assert version is not None
+        return version
+
     def _may_replay(self) -> bool:
         """Whether the request can be sent again: it is kept whole, and repeating it is safe."""
         if not self._kept_whole:
@@ -737,23 +741,21 @@ class Exchange:
         return False
 
     def _retry(self, reason: str) -> None:
-        count(self._recorder.retries, reason)
-        self._attempt_again()
-
-    def _attempt_again(self) -> None:
-        assert self._version is not None
-        self._attempt(self._held_route, self._version)
+        version, endpoint = self._held_version, self._endpoint
+        assert endpoint is not None
+        count(version.recorder.retries, reason)
+        self._tried = (*self._tried, endpoint)
+        self._attempt(self._held_route, version)
 
     def _fall_back(self, failure: FailureReason, status: int) -> None:
         """Replay a failed canary's request on stable; the failure stays the canary's."""
-        canary, route = self._version, self._held_route
-        assert canary is not None
+        canary, route = self._held_version, self._held_route
         book_answer(canary, status, failure)
-        count(self._recorder.fallbacks, failure.value)
-        self._recorder.in_flight -= 1
+        count(canary.recorder.fallbacks, failure.value)
+        canary.recorder.in_flight -= 1
         self._version = stable = route.versions[route.stable]
-        self._recorder = stable.recorder
-        self._recorder.in_flight += 1
+        stable.bind()
+        stable.recorder.in_flight += 1
         self._tried = ()
         self._attempts = 0
         self._attempt(route, stable)
@@ -804,19 +806,19 @@ class Exchange:
 
     def _release(self) -> None:
         """Give back what the current attempt holds; harmless when it holds nothing."""
-        endpoint = self._endpoint
-        if endpoint is None:
+        if not self._held:
             return
-        self._endpoint = None
-        self._tried = (*self._tried, endpoint)
+        self._held = False
+        endpoint, connection = self._endpoint, self._connection
+        assert endpoint is not None
         endpoint.ended()
-        connection, self._connection = self._connection, None
-        if connection is None:
-            if self._pending is not None:
-                self._pending.abandon()
-                self._pending = None
-        elif connection.user is self:
-            connection.discard()
+        if connection is not None:
+            self._connection = None
+            if connection.user is self:
+                connection.discard()
+        elif self._pending is not None:
+            self._pending.abandon()
+            self._pending = None
 
     def _finish(self, now: float) -> None:
         """Count the exchange, give its place back; nothing happens to it after this."""
@@ -826,13 +828,12 @@ class Exchange:
         plane, version, status = self._plane, self._version, self.status
         plane.active.discard(self)
         if version is not None:
-            recorder = self._recorder
+            recorder = version.recorder
             recorder.in_flight -= 1
             recorder.changed = True
-            counts = version.counts
-            counts.requests[status] += 1
+            version.counts.requests[status] += 1
             if self._failure is not None:
-                counts.errors[self._failure] += 1
+                version.counts.errors[self._failure] += 1
             if status != CLIENT_GONE_STATUS:
                 recorder.duration.observe(now - self._started_at)
             self._held_route.admission.leave()
@@ -861,7 +862,7 @@ class Exchange:
             "version": version.name if version else None,
             "role": version.role.value if version else None,
             "generation": self._plan.table.generation,
-            "endpoint": self._tried[-1].label if self._tried else None,
+            "endpoint": self._endpoint.label if self._endpoint else None,
             "status": self.status,
             "bytes_in": self._received,
             "bytes_out": self.bytes_out,

@@ -8,7 +8,7 @@ from typing import Final
 
 from router.dataplane.table import LiveVersion
 from router.errors import FailureReason
-from router.http1.events import Usage, usage_of
+from router.http1.events import Usage, read_answer
 from router.telemetry.recorder import VersionRecorder, count
 
 MAX_OBSERVED: Final = 64 * 1024
@@ -53,14 +53,23 @@ def book_usage(recorder: VersionRecorder, usage: Usage) -> None:
         recorder.prompt_tokens += usage.prompt_tokens
     if usage.completion_tokens is not None:
         recorder.completion_tokens += usage.completion_tokens
-    reason = usage.finish_reason
-    if reason is not None:
-        # The label's values are a closed set: anything else comes from outside.
-        count(recorder.finish_reasons, reason if reason in _FINISH_REASONS else "other")
+    _book_reason(recorder, usage.finish_reason)
 
 
 def book_report(recorder: VersionRecorder, body: bytes) -> None:
     """Count what a JSON answer that came in one piece reports of its generation."""
-    usage = usage_of(body)
+    answer = read_answer(body)
+    if answer is None:
+        return
+    usage = answer.usage
     if usage is not None:
-        book_usage(recorder, usage)
+        recorder.prompt_tokens += usage.prompt_tokens or usage.input_tokens or 0
+        recorder.completion_tokens += usage.completion_tokens or usage.output_tokens or 0
+    if answer.choices:
+        _book_reason(recorder, answer.choices[-1].finish_reason)
+
+
+def _book_reason(recorder: VersionRecorder, reason: str | None) -> None:
+    if reason is not None:
+        # The label's values are a closed set: anything else comes from outside.
+        count(recorder.finish_reasons, reason if reason in _FINISH_REASONS else "other")

@@ -41,14 +41,15 @@ class LiveVersion:
     """One version of one route, with its endpoints."""
 
     __slots__ = (
-        "_counts",
-        "_recorder",
+        "_bound",
         "_recorders",
         "balance",
         "balancer",
+        "counts",
         "endpoints",
         "fallback_allowed",
         "fields",
+        "recorder",
         "resolvers",
         "route",
         "spec",
@@ -67,25 +68,19 @@ class LiveVersion:
         self.balancer: Balancer[EndpointState] = make_balancer(route.balance, ())
         self.resolvers: list[Resolver] = []
         self._recorders = recorders
-        self._recorder: VersionRecorder | None = None
-        self._counts: RoleCounts | None = None
+        self._bound = False
+        self.recorder: VersionRecorder
+        self.counts: RoleCounts
 
     def __repr__(self) -> str:
         return f"<Version {self.route}/{self.spec.name}: {len(self.endpoints)} endpoints>"
 
-    @property
-    def recorder(self) -> VersionRecorder:
-        """Its counters, made with its first request: 10 000 idle routes cost nothing."""
-        if self._recorder is None:
-            self._recorder = self._recorders.version(self.route, self.spec.name)
-        return self._recorder
-
-    @property
-    def counts(self) -> RoleCounts:
-        """Its counters in its present role."""
-        if self._counts is None:
-            self._counts = self.recorder.role(self.spec.role.value)
-        return self._counts
+    def bind(self) -> None:
+        """Have `recorder` and `counts` from now on: 10 000 idle routes cost nothing."""
+        if not self._bound:
+            self._bound = True
+            self.recorder = self._recorders.version(self.route, self.spec.name)
+            self.counts = self.recorder.role(self.spec.role.value)
 
     def adopt(self, endpoints: Iterable[EndpointState]) -> None:
         """Take these endpoints over."""
@@ -108,6 +103,7 @@ class LiveRoute:
         "budget",
         "first_byte_s",
         "header_routes",
+        "max_body_bytes",
         "max_replay_bytes",
         "renames",
         "rotation",
@@ -145,6 +141,7 @@ class LiveRoute:
             self.rotation = Rotation(self.split)
         self.admission: Admission = old.admission if old is not None else Admission(spec.limits)
         self.admission.set_limits(spec.limits)
+        self.max_body_bytes: Final = spec.limits.max_body_bytes
         self.max_replay_bytes: Final = spec.limits.max_replay_bytes
         self.first_byte_s: Final = spec.timeouts.first_byte_s
         if old is not None and old.spec.retry == spec.retry:

@@ -79,10 +79,10 @@ class ChunkedDecoder:
             return self._feed(data, 0, [])
         # One whole chunk a read is what model servers send, often of one size: then there is
         # nothing to parse.
-        if len(data) == self._usual_length and data.startswith(self._usual_line):
-            if data.endswith(b"\r\n"):
-                self.whole = True
-                return data[len(self._usual_line) : -2]
+        line = self._usual_line
+        if len(data) == self._usual_length and data.startswith(line) and data.endswith(b"\r\n"):
+            self.whole = True
+            return data[len(line) : -2]
         return self._feed_whole_chunks(data)
 
     def _feed_whole_chunks(self, data: bytes) -> bytes:

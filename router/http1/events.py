@@ -1,7 +1,7 @@
 """What a model server's answer tells about its generation, read beside the relay.
 
 `StreamObserver` watches server-sent events (WHATWG HTML §9.2) of the OpenAI chat, completions and
-responses dialects, Anthropic's messages and TGI's generate_stream; `usage_of` reads an answer
+responses dialects, Anthropic's messages and TGI's generate_stream; `read_answer` reads an answer
 that came in one piece.  Both only look: the bytes are relayed unchanged, whatever they make of
 them.  Memory is bounded by `MAX_EVENT`.
 
@@ -218,30 +218,22 @@ def _inner(inner: _Inner | None) -> _Usage | None:
     return None if inner is None else inner.usage
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """What a JSON answer reports of its generation."""
+
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    stop_reason: str | None = None
 
 
-_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
+_decode_answer: Final = msgspec.json.Decoder(Answer).decode
 
 
-def usage_of(body: bytes) -> Usage | None:
-    """Read tokens and finish reason of a JSON answer; None where it reports neither."""
+def read_answer(body: bytes) -> Answer | None:
+    """Read a JSON answer that came in one piece; None where it is no such answer."""
     try:
-        answer = _decode_answer(body)
+        return _decode_answer(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    reported, choices = answer.usage, answer.choices
-    if reported is None and not choices:
-        return None
-    usage = Usage()
-    if reported is not None:
-        usage.add(reported)
-    if choices:
-        usage.finish_reason = choices[-1].finish_reason
-    return usage
 
 
 def error_event(body: bytes) -> bytes:

@@ -45,7 +45,8 @@ class RequestHead:
     the block of field lines, each ended by CRLF and the first one begun by one, as it came.
     `kept` is what of it is forwarded.
 
-    `plan` is room for what a reader of the head makes of it, to find it there the next time.
+    `plain` requests need no Connection field in their answer.  `plan` is room for what a reader
+    of the head makes of it, to find it there the next time.
 
     Shared between the requests of a connection that differ only in Content-Length (see
     `HeadReader`), so nothing else may change once it is read.
@@ -64,6 +65,7 @@ class RequestHead:
         "method",
         "minor",
         "path",
+        "plain",
         "plan",
         "request_id",
         "target",
@@ -88,6 +90,7 @@ class RequestHead:
         self.plan: object = None
         self._cuts: list[tuple[int, int]] = []
         self._read_special_fields()
+        self.plain = self.keep_alive and minor == 1
         self.kept = without_lines(fields, self._cuts)
 
     def field(self, name: bytes) -> bytes | None:

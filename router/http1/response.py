@@ -39,6 +39,7 @@ class ResponseHead:
 
     __slots__ = (
         "_cuts",
+        "bodiless",
         "chunked",
         "content_length",
         "content_type",
@@ -53,6 +54,7 @@ class ResponseHead:
 
     def __init__(self, status: int, reason: bytes, minor: int, fields: bytes) -> None:
         self.status = status
+        self.bodiless = status in _BODILESS
         self.fields = fields
         self.lowered = fields.lower()
         self.keep_alive = minor == 1
@@ -114,7 +116,7 @@ class ResponseHead:
 
     def has_body(self, method: bytes) -> bool:
         """Whether a body can follow (RFC 9112 §6.3, rule 1)."""
-        return method != b"HEAD" and self.status not in _BODILESS
+        return not self.bodiless and method != b"HEAD"
 
 
 def parse_response(head: bytes) -> ResponseHead:

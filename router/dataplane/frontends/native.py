@@ -154,12 +154,13 @@ class NativeProtocol(asyncio.Protocol):
         plane = self._plane
         self.deadline = NEVER
         self._head = head
-        self._closing = plane.draining or not head.keep_alive
-        self._plain = head.minor == 1 and not self._closing
-        self._chunked_answer = False
+        if head.plain and not plane.draining:
+            self._plain = True
+        else:
+            self._plain = False
+            self._closing = plane.draining or not head.keep_alive
         exchange = self._exchange = Exchange(plane, self, head, length, plane.now())
         if length is not None and len(data) == end + length:
-            self._ask = False
             exchange.begin(data[end:], True)
         else:
             self._begin_body(exchange, head, length or 0, data[end:])
@@ -280,6 +281,7 @@ class NativeProtocol(asyncio.Protocol):
             self._closing = True
             self._plain = False
         if length is not None and self._plain:
+            self._chunked_answer = False
             self._transport.write(
                 b"%bcontent-length: %d\r\n%b\r\n%b" % (head.start, length, extra, body)
             )
@@ -288,6 +290,7 @@ class NativeProtocol(asyncio.Protocol):
             return
         request = self._head
         assert request is not None
+        self._chunked_answer = False
         if length is not None:
             framing = b"content-length: %d\r\n" % length
         elif not head.has_body(request.method):

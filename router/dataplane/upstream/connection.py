@@ -67,16 +67,16 @@ class Connection(asyncio.Protocol):
         "_remaining",
         "_request_sent",
         "_reusable",
-        "_transport",
         "idle_since",
         "received",
         "served",
+        "transport",
         "user",
     )
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._reader: HeadReader[ResponseHead] = HeadReader(parse_response)
         self.served = 0
         self.idle_since = 0
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         self.received = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._transport is None else "busy" if self.user else "idle"
+        state = "closed" if self.transport is None else "busy" if self.user else "idle"
         return f"<Connection to {self._pool.name}: {state}, {self.served} served>"
 
     # -- the user's side ---------------------------------------------------------------------
@@ -104,46 +104,41 @@ class Connection(asyncio.Protocol):
         self._head_seen = False
         self._request_sent = complete
         self.received = False
-        if self._transport is None:  # it was lost between its making and its use
+        if self.transport is None:  # it was lost between its making and its use
             asyncio.get_running_loop().call_soon(self.connection_lost, None)
         else:
-            self._transport.write(data)
+            self.transport.write(data)
 
     def send_body(self, data: bytes, *, complete: bool) -> None:
         """Go on with the request's body, already framed."""
         self._request_sent = complete
-        if data and self._transport is not None:
-            self._transport.write(data)
+        if data and self.transport is not None:
+            self.transport.write(data)
 
     def pause(self) -> None:
         """Read no more for now."""
-        if self._transport is not None and not self._paused:
+        if self.transport is not None and not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if self._transport is not None and self._paused:
+        if self.transport is not None and self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def discard(self) -> None:
         """Close at once; the user, if there is one, is not told."""
         self.user = None
-        if self._transport is not None:
-            self._transport.abort()
-
-    @property
-    def usable(self) -> bool:
-        """Whether an idle connection may carry another request."""
-        return self._transport is not None and not self._transport.is_closing()
+        if self.transport is not None:
+            self.transport.abort()
 
     # -- asyncio.Protocol --------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
@@ -173,7 +168,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
-        self._transport = None
+        self.transport = None
         self._pool.forget(self)
         user = self.user
         if user is None:
@@ -212,7 +207,7 @@ class Connection(asyncio.Protocol):
                 self._take_head(data[end:])
             return
         self._reusable = head.keep_alive
-        if length is not None and len(data) == end + length and head.has_body(self._method):
+        if len(data) - end == length and not head.bodiless and self._method != b"HEAD":
             # The whole answer in one read: what most are.
             self._end().on_response(head, length, data[end:], None, True)
         else:
@@ -297,8 +292,8 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._pool.forget(self)
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def _lose(self, broken: str) -> None:
         user = self.user

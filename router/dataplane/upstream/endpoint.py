@@ -156,15 +156,8 @@ class EndpointState:
         """Whether it answers, as far as is known."""
         return self.probed is not False and not self.ejected
 
-    def began(self) -> None:
-        """A request is given to it."""
-        self.in_flight += 1
-        version = self.version
-        if version is not None and version.balancer.tracks:
-            version.balancer.began(self)
-
     def ended(self) -> None:
-        """A request has ended at it."""
+        """A request has ended at it; the exchange that gave it to it has counted it."""
         self.in_flight -= 1
         version = self.version
         if version is not None and version.balancer.tracks:
