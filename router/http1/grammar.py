@@ -92,6 +92,12 @@ def field_value(block: bytes, lowered: bytes, name: bytes) -> bytes | None:
     return block[start : block.index(b"\r", start)].strip(b" \t")
 
 
+def field_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Take whole field lines apart into (lower-case name, value)."""
+    parts = [line.partition(b":") for line in lines.split(b"\r\n")]
+    return [(name.lower(), value.strip(b" \t")) for name, _, value in parts if name]
+
+
 def lines_of(lowered: bytes, name: bytes) -> list[tuple[int, int]]:
     """The spans of every line of one field (lower-case name) in a lower-cased block."""
     needle = b"\n" + name + b":"

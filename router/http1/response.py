@@ -14,6 +14,7 @@ from router.http1.grammar import (
     ProtocolError,
     connection_options,
     content_length,
+    field_pairs,
     field_value,
     lines_of,
     special_fields,
@@ -48,6 +49,7 @@ class ResponseHead:
         "is_json",
         "keep_alive",
         "lowered",
+        "pairs",
         "start",
         "status",
     )
@@ -67,6 +69,7 @@ class ResponseHead:
         self.is_json = self.content_type.startswith(b"application/json")
         kept = without_lines(fields, self._cuts)
         self.start = b"HTTP/1.1 %d %b%b" % (status, reason, kept)
+        self.pairs: list[tuple[bytes, bytes]] | None = None
 
     def field(self, name: bytes) -> bytes | None:
         """The value of a field by its lower-case name."""
@@ -108,6 +111,12 @@ class ResponseHead:
         for option in options:
             if option not in (b"close", b"keep-alive", b"upgrade"):
                 self._leave_out(option)
+
+    def kept_pairs(self) -> list[tuple[bytes, bytes]]:
+        """The relayed fields as (lower-case name, value); made once, nothing may change it."""
+        if self.pairs is None:
+            self.pairs = field_pairs(self.start[self.start.index(b"\n") + 1 :])
+        return self.pairs
 
     def _leave_out(self, name: bytes) -> None:
         spans = set(self._cuts)

@@ -14,7 +14,7 @@ Guarantees (each is a test in tests/unit/link/test_link.py):
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol, assert_never
@@ -178,14 +178,15 @@ class LinkServer:
     def publish(self, snapshot: Snapshot) -> None:
         """Make this the state that every worker shall serve; returns at once."""
         self._newest = snapshot
-        for peer in self._peers.values():
+        for peer in self._everybody():
             peer.wake.set()
 
     async def wait_applied(self, generation: int, deadline_s: float) -> Applied:
         """Wait until every worker serves `generation` or a newer one, or time is up.
 
         A slot whose worker is not connected counts as missing: it may be a process that lost its
-        link and still serves an older generation.
+        link and still serves an older generation.  A draining worker counts as well: until its
+        delay is over it takes new requests.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
@@ -200,9 +201,14 @@ class LinkServer:
             peer.stream.write(encode(Drain()))
 
     def _applied(self, generation: int) -> Applied:
-        applied = {name for name, peer in self._peers.items() if peer.has_applied(generation)}
-        missing = (self._expected | self._peers.keys()) - applied
+        behind = {p.who.worker for p in self._everybody() if not p.has_applied(generation)}
+        applied = {p.who.worker for p in self._everybody()} - behind
+        missing = (self._expected | behind) - applied
         return Applied(tuple(sorted(applied)), tuple(sorted(missing)))
+
+    def _everybody(self) -> Iterator[_Peer]:
+        yield from self._peers.values()
+        yield from self._draining
 
     # -- one connection ------------------------------------------------------------------------
 
@@ -283,7 +289,7 @@ class LinkServer:
             peer.stream.close()
 
     def _next_state(self, peer: _Peer) -> Install | Change | None:
-        if self._newest is None or peer in self._draining:
+        if self._newest is None:
             return None
         if peer.acked is None and peer.sent is None and peer.serves >= self._newest.generation:
             self._recognize(peer)

@@ -2,8 +2,10 @@
 
 What the server has parsed is put together again into the head that the exchange reads, so both
 doors accept, decide and forward alike; what a server lets through that the head's grammar does
-not, is refused here.  Costs two tasks and several events a request: use the native door where
-you can.
+not, is refused here.
+
+An answer that comes at once costs no task: whether the client has gone is only asked
+(`receive`) when it has waited for `WATCH_AFTER_S`.
 """
 
 import asyncio
@@ -13,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from router.dataplane import replies
 from router.dataplane.exchange import Exchange
-from router.errors import ErrorCode
-from router.http1.grammar import ProtocolError
+from router.errors import CLIENT_GONE_STATUS, ErrorCode
+from router.http1.grammar import ProtocolError, field_pairs
+from router.http1.reader import HeadReader
 from router.http1.request import RequestHead, parse_request
 from router.http1.response import ResponseHead
 
@@ -27,6 +30,41 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 HIGH_WATER: Final = 64 * 1024
+WATCH_AFTER_S: Final = 0.03
+_MAX_PEERS: Final = 4096
+
+
+class Peer:
+    """One client connection, as far as an ASGI server shows it: what can be kept between requests.
+
+    An ASGI scope has no connection; the client's address and port stand for it.
+    """
+
+    __slots__ = ("address", "forwarded", "reader")
+
+    def __init__(self, address: str, forwarded: bytes) -> None:
+        self.address: Final = address
+        self.forwarded: Final = forwarded
+        self.reader: Final[HeadReader[RequestHead]] = HeadReader(parse_request)
+
+
+class Peers:
+    """The connections seen of late, bounded."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, Peer] = {}
+
+    def of(self, plane: "DataPlane", scope: Scope) -> Peer:
+        """The peer of this scope."""
+        client, scheme = scope.get("client"), scope.get("scheme", "http")
+        key = (client[0], client[1], scheme) if client else scheme
+        peer = self._known.get(key)
+        if peer is None:
+            if len(self._known) >= _MAX_PEERS:
+                self._known.clear()
+            address = str(client[0]) if client else ""
+            peer = self._known[key] = Peer(address, plane.forwarded_fields(address, scheme))
+        return peer
 
 
 class BrokenOffError(Exception):
@@ -36,19 +74,30 @@ class BrokenOffError(Exception):
 class AsgiClient:
     """One request of an ASGI server: collects what the exchange writes, for `send`."""
 
-    def __init__(self, forwarded: bytes, peer: str, *, http2: bool) -> None:
-        self.forwarded = forwarded
-        self.peer = peer
-        self._http2 = http2
+    __slots__ = (
+        "_broken_off",
+        "_ended",
+        "_full",
+        "_out",
+        "_out_bytes",
+        "_readable",
+        "_waiter",
+        "exchange",
+        "forwarded",
+        "peer",
+    )
+
+    def __init__(self, peer: Peer) -> None:
+        self.forwarded = peer.forwarded
+        self.peer = peer.address
+        self.exchange: Exchange | None = None
         self._out: deque[Message] = deque()
         self._out_bytes = 0
-        self._wake = asyncio.Event()
-        self._readable = asyncio.Event()
-        self._readable.set()
+        self._waiter: asyncio.Future[None] | None = None
+        self._readable: asyncio.Event | None = None
         self._full = False
         self._ended = False
         self._broken_off = False
-        self.exchange: Exchange | None = None
 
     # -- what an exchange calls (see exchange.Client) ------------------------------------------
 
@@ -65,25 +114,17 @@ class AsgiClient:
         ended: bool,
     ) -> None:
         """See `exchange.Client`."""
-        fields = head.start[head.start.index(b"\r\n") :] + extra
+        headers = head.kept_pairs() + field_pairs(extra)
         if length is not None:
-            fields += b"content-length: %d\r\n" % length
-        self._start(head.status, fields)
+            headers.append((b"content-length", b"%d" % length))
+        self._out.append({"type": "http.response.start", "status": head.status, "headers": headers})
         self.body(body, framed, ended)
-
-    def _start(self, status: int, fields: bytes) -> None:
-        headers = []
-        for line in fields.split(b"\r\n"):
-            if line:
-                name, _, value = line.partition(b":")
-                headers.append((name.lower(), value.strip(b" \t")))
-        self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
         """See `exchange.Client`."""
-        if body or ended:
-            self._ended = ended
-            self._put({"type": "http.response.body", "body": body, "more_body": not ended})
+        self._ended = ended
+        self._put({"type": "http.response.body", "body": body, "more_body": not ended})
+        if not ended:
             self._out_bytes += len(body)
             if self._out_bytes > HIGH_WATER and not self._full and self.exchange is not None:
                 self._full = True
@@ -91,7 +132,8 @@ class AsgiClient:
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
         """See `exchange.Client`."""
-        self._start(status, fields + b"content-length: %d\r\n" % len(body))
+        headers = field_pairs(fields + b"content-length: %d\r\n" % len(body))
+        self._out.append({"type": "http.response.start", "status": status, "headers": headers})
         self.body(body, None, True)
 
     def break_off(self, last_words: bytes) -> None:
@@ -99,36 +141,52 @@ class AsgiClient:
         if last_words:
             self._put({"type": "http.response.body", "body": last_words, "more_body": True})
         self._broken_off = True
-        self._wake.set()
+        self._wake()
 
     def pause_reading(self) -> None:
         """See `exchange.Client`."""
+        self._readable = self._readable or asyncio.Event()
         self._readable.clear()
 
     def resume_reading(self) -> None:
         """See `exchange.Client`."""
-        self._readable.set()
+        if self._readable is not None:
+            self._readable.set()
 
     def _put(self, message: Message) -> None:
         self._out.append(message)
-        self._wake.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # -- the two directions ------------------------------------------------------------------
 
-    async def read(self, exchange: Exchange, receive: Receive, *, body_expected: bool) -> None:
-        """Feed the request's body, then wait for the client to go away."""
-        complete = not body_expected
-        while True:
-            await self._readable.wait()
+    async def read_body(self, exchange: Exchange, receive: Receive) -> None:
+        """Feed the request's body, as far as the exchange wants it."""
+        complete = False
+        while not complete and not self._ended:
+            if self._readable is not None:
+                await self._readable.wait()
             message = await receive()
             if message["type"] == "http.disconnect":
-                exchange.client_gone()
-                self._broken_off = True
-                self._wake.set()
+                self._gone(exchange)
                 return
-            if not complete:
-                complete = not message.get("more_body", False)
-                exchange.feed(message.get("body", b""), complete)
+            complete = not message.get("more_body", False)
+            exchange.feed(message.get("body", b""), complete)
+
+    async def watch(self, exchange: Exchange, receive: Receive) -> None:
+        """Wait for the client to go away; the body has been read."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._gone(exchange)
+
+    def _gone(self, exchange: Exchange) -> None:
+        exchange.client_gone()
+        self._broken_off = True
+        self._wake()
 
     async def write(self, send: Send) -> None:
         """Send what the exchange has written, until it has ended.
@@ -139,8 +197,9 @@ class AsgiClient:
         while True:
             while self._out:
                 message = self._out.popleft()
-                self._out_bytes -= len(message.get("body", b""))
                 await send(message)
+                if message.get("more_body"):
+                    self._out_bytes -= len(message["body"])
             if self._full and self.exchange is not None:
                 self._full = False
                 self.exchange.on_client_drained()
@@ -148,57 +207,72 @@ class AsgiClient:
                 raise BrokenOffError
             if self._ended and not self._out:
                 return
-            self._wake.clear()
-            await self._wake.wait()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
 
 
-def _read_head(scope: Scope) -> RequestHead:
-    """Put the request's head together again.
-
-    Raises:
-        ProtocolError: the head is not one that the native door would take.
-    """
+def _raw_head(scope: Scope) -> bytes:
+    """Put the request's head together again."""
     target = scope["raw_path"] or scope["path"].encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
-    version = b"1.0" if scope["http_version"] == "1.0" else b"1.1"
     headers = scope["headers"]
-    if not any(name == b"host" for name, _ in headers):
-        headers = [(b"host", b""), *headers]
-    fields = b"".join(b"%b: %b\r\n" % pair for pair in headers)
-    return parse_request(
-        b"%b %b HTTP/%b\r\n%b\r\n" % (scope["method"].encode(), target, version, fields)
-    )
+    http1 = scope["http_version"] in ("1.0", "1.1")
+    if not http1 and not any(name == b"host" for name, _ in headers):
+        headers = [(b"host", b""), *headers]  # HTTP/2 servers may give :authority alone
+    fields = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
+    version = b"1.0" if scope["http_version"] == "1.0" else b"1.1"
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (scope["method"].encode(), target, version, fields)
 
 
 async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one ASGI connection scope; other than `http` there are none here."""
     if scope["type"] != "http":
         raise NotImplementedError(f"no {scope['type']} on the traffic port")
-    peer = str(scope["client"][0]) if scope.get("client") else ""
-    forwarded = plane.forwarded_fields(peer, scope.get("scheme", "http"))
-    client = AsgiClient(forwarded, peer, http2=scope["http_version"] not in ("1.0", "1.1"))
+    peer = plane.peers.of(plane, scope)
+    client = AsgiClient(peer)
     try:
-        head = _read_head(scope)
+        head, length = peer.reader.read(_raw_head(scope))
     except ProtocolError as error:
         plane.count_refusal(str(error.code.status), error.reason)
         _refuse(client, error.code, str(error))
         await client.write(send)
         return
-    exchange = client.exchange = Exchange(plane, client, head, head.content_length, plane.now())
-    expected = head.has_body
-    exchange.begin(b"", not expected)
-    reading = asyncio.get_running_loop().create_task(
-        client.read(exchange, receive, body_expected=expected)
-    )
+    exchange = client.exchange = Exchange(plane, client, head, length, plane.now())
+    loop = asyncio.get_running_loop()
+    reading: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    def watch() -> None:
+        nonlocal reading
+        reading = loop.create_task(client.watch(exchange, receive))
+
     try:
+        first: Message = await receive() if head.has_body else {"type": "http.request"}
+        if first["type"] == "http.disconnect":
+            return
+        complete = not first.get("more_body", False)
+        exchange.begin(first.get("body", b""), complete)
+        if not complete:
+            reading = loop.create_task(_read_and_watch(client, exchange, receive))
+        elif not exchange.done:
+            timer = loop.call_later(WATCH_AFTER_S, watch)
         await client.write(send)
     except BrokenOffError:
-        if exchange.status != 499:
+        if exchange.status != CLIENT_GONE_STATUS:
             raise
     finally:
-        reading.cancel()
+        if timer is not None:
+            timer.cancel()
+        if reading is not None:
+            reading.cancel()
         exchange.client_gone()
+
+
+async def _read_and_watch(client: AsgiClient, exchange: Exchange, receive: Receive) -> None:
+    await client.read_body(exchange, receive)
+    if not exchange.done:
+        await client.watch(exchange, receive)
 
 
 def _refuse(client: AsgiClient, code: ErrorCode, message: str) -> None:
