@@ -6,6 +6,7 @@ numbers on above what they serve.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -50,6 +51,7 @@ def main() -> int:
 
 
 async def _run(settings: ControlSettings) -> None:
+    supervisor = os.getppid()
     ending = asyncio.Event()
     on_end(settings.lifeline_fd, ending.set)
     config_file = Path(settings.config)
@@ -73,6 +75,9 @@ async def _run(settings: ControlSettings) -> None:
     for task in tasks[1:]:
         task.cancel()
     await link.close()
+    if os.getppid() != supervisor:  # nobody else is left to tidy up
+        with suppress(OSError):
+            Path(settings.link).parent.rmdir()
 
 
 class _AdminServer(uvicorn.Server):

@@ -6,7 +6,7 @@ Exit status: 0 done, 1 refused or failed, 2 the command line itself was wrong.
 import typer
 
 from router import __version__
-from router.cli import check, engine, explain, serve
+from router.cli import check, demo, engine, explain, serve
 
 main = typer.Typer(
     name="inference-router",
@@ -18,6 +18,7 @@ main = typer.Typer(
 main.command()(serve.serve)
 main.command()(check.check)
 main.command()(explain.explain)
+main.command()(demo.demo)
 main.command("mock-engine", **engine.PASS_THROUGH)(engine.mock_engine)
 
 

@@ -40,7 +40,7 @@ from router.http1.chunked import END, frame_chunk
 from router.http1.events import StreamObserver, error_event
 from router.http1.request import CHUNKED_FIELD, RequestHead
 from router.http1.response import ResponseHead
-from router.routing.body import NO_FIELDS, BodyFields
+from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
 from router.routing.replay import may_repeat
 from router.telemetry.recorder import count
 
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from router.dataplane.server import DataPlane
 
 NEVER: Final = float("inf")
+LOOK_AHEAD: Final = 16 * 1024
+COPY_UP_TO: Final = 32 * 1024
+"""Up to so many bytes, joining a head with its body costs less than a second write."""
 
 
 class Client(Protocol):
@@ -114,6 +117,7 @@ class Exchange:
         "_idle_s",
         "_kept_whole",
         "_last_chunk_at",
+        "_looked_ahead",
         "_observe_gap",
         "_observer",
         "_pending",
@@ -157,6 +161,7 @@ class Exchange:
         self._received = 0
         self._body_complete = False
         self._kept_whole = True
+        self._looked_ahead = False
         # route: `_version` is set as long as the exchange holds a place of its route
         self._fields: BodyFields = NO_FIELDS
         self._destination: Destination | None = None
@@ -200,7 +205,7 @@ class Exchange:
         if head.via is not None and plane.pseudonym in head.via:
             self._refuse(ErrorCode.LOOP_DETECTED, "this request has been here before")
         elif not plan.nodes:
-            self._answer_locally()
+            self._answer_locally(no_route(head))
         elif complete:
             self._route()
         elif (self._content_length or 0) > plan.table.max_body_bytes:
@@ -235,11 +240,27 @@ class Exchange:
             needed = destination.route.spec.limits.max_inspect_bytes
         else:
             needed = self._plan.table.max_inspect_bytes if self._plan.inspects else 0
-        if self._body_complete or self._received >= needed:
+        if self._body_complete or self._received >= needed or self._model_stands_first():
             self._route()
         else:
             self._client.ask_for_body()
             self.deadline = self._plane.now() + self._plane.settings.body_timeout_s
+
+    def _model_stands_first(self) -> bool:
+        """Look for the model in the first bytes of a long body: then the rest can stream through.
+
+        Tried once; most clients write it first, and those that do not are simply waited for.
+        """
+        if self._destination is not None or self._received < LOOK_AHEAD or self._looked_ahead:
+            return False
+        self._looked_ahead = True
+        if self._plan.boundary is not None:
+            return False
+        model = model_of_prefix(self._join_pieces()[:LOOK_AHEAD])
+        if model is None:
+            return False
+        self._fields = BodyFields(model=model)
+        return True
 
     def _join_pieces(self) -> bytes:
         body = b"".join(self._pieces)
@@ -268,13 +289,16 @@ class Exchange:
                     return
             else:
                 route = destination.route
-            if route.body_fields and self._fields is NO_FIELDS:
+            if route.body_fields and (self._fields is NO_FIELDS or self._looked_ahead):
                 self._read_fields(plan)
             version = destination.version
             if version is None:
                 version = choose_version(destination, self._head, self._fields)
         except Refusal as refusal:
-            self._refuse(refusal.code, str(refusal), refusal.param)
+            if destination is None:
+                self._answer_locally(refusal)
+            else:
+                self._refuse(refusal.code, str(refusal), refusal.param)
             return
         admission = route.admission
         if admission.enter():
@@ -287,6 +311,8 @@ class Exchange:
             self._refuse(ErrorCode.OVERLOADED, "too many requests wait for this route")
 
     def _read_fields(self, plan: Plan) -> BodyFields:
+        if self._fields is not NO_FIELDS and not self._body_complete:
+            return self._fields
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else self._join_pieces()
         fields = self._fields = read_fields(plan, body, self._body_complete)
@@ -306,24 +332,18 @@ class Exchange:
         version.recorder.in_flight += 1
         self._attempt(route, version)
 
-    def _answer_locally(self) -> None:
-        """`GET /v1/models` where no route claims it; else there is no route."""
+    def _answer_locally(self, refusal: Refusal) -> None:
+        """`GET /v1/models` where no route claims it; else say why there is no route."""
         head, models = self._head, self._plan.table.index.models
-        created = int(self._plane.clock.wall())
-        if head.method not in (b"GET", b"HEAD") or not models:
-            refusal = no_route(head)
-        elif head.path == b"/v1/models":
-            self._reply(200, replies.JSON, replies.model_list(models, created))
-            return
-        elif head.path.startswith(b"/v1/models/"):
+        if head.method in (b"GET", b"HEAD") and head.path.startswith(b"/v1/models"):
+            created = int(self._plane.clock.wall())
             name = head.path[11:].decode("utf-8", "replace")
+            if head.path == b"/v1/models":
+                self._reply(200, replies.JSON, replies.model_list(models, created))
+                return
             if name in models:
                 self._reply(200, replies.JSON, replies.model_card(name, created))
                 return
-            shown = f"The model `{name[:200]}` does not exist here"
-            refusal = Refusal(ErrorCode.MODEL_NOT_FOUND, shown, "model")
-        else:
-            refusal = no_route(head)
         self._refuse(refusal.code, str(refusal), refusal.param)
 
     # -- attempt: endpoint, connection, forward ----------------------------------------------
@@ -398,12 +418,17 @@ class Exchange:
             start = plan.last_start
         else:
             start = plan.start(head, route, version, endpoint, self._client.forwarded)
-        if length is not None:
-            data = b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, self._request_id, length, body)
-        else:
+        large = b""
+        if length is None:
             data = self._start_unsized(start, body)
+        else:
+            if len(body) > COPY_UP_TO:
+                large, body = body, b""
+            data = b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, self._request_id, length, body)
         self._connection = connection
         connection.send(self, head.method, data, complete)
+        if large:
+            connection.send_body(large, complete=complete)
         if self._received > route.max_replay_bytes:
             self._drop_copy()
         plane = self._plane

@@ -174,7 +174,7 @@ class ChunkedDecoder:
             return at + 2
         end = data.find(b"\r\n\r\n", at)
         if end < 0 or end - at > MAX_TRAILERS:
-            if len(data) - at > MAX_TRAILERS:
+            if end >= 0 or len(data) - at > MAX_TRAILERS + 3:
                 raise ProtocolError("trailers", "trailers too large", ErrorCode.HEAD_TOO_LARGE)
             self._buffer = data[at:]
             return len(data)

@@ -11,7 +11,7 @@ is parsed (3 to 6 µs).
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,49 +21,15 @@ _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: msgspec.Raw | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-
-class _Inner(msgspec.Struct):
-    usage: _Usage | None = None
-
-
-class _Event(msgspec.Struct):
-    """One event's data in any of the dialects: fields that others have are simply absent."""
-
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: msgspec.Raw | None = None
-    type: str | None = None
-    response: _Inner | None = None
-    message: _Inner | None = None
-    token: msgspec.Raw | None = None
-    generated_text: str | None = None
-
-
 _NOTHING_LEARNT: Final = b"\n\n-"  # no event begins and ends with it
-_decode_event: Final = msgspec.json.Decoder(_Event).decode
 
 # Responses API and Anthropic: the typed events that end a stream, and those that fail it.
 _LAST_TYPES: Final = frozenset(("message_stop", "response.completed", "response.incomplete"))
 _ERROR_TYPES: Final = frozenset(("error", "response.failed"))
+_MESSAGE_TYPES: Final = frozenset(
+    ("message_start", "message_delta", "content_block_start", "content_block_stop")
+)
+_DELTA_CONTENT: Final = ("content", "reasoning_content", "reasoning", "tool_calls")
 
 
 class Usage:
@@ -76,16 +42,16 @@ class Usage:
         self.completion_tokens: int | None = None
         self.finish_reason: str | None = None
 
-    def add(self, usage: _Usage) -> None:
+    def add(self, usage: object) -> None:
         """Take over what is given; Anthropic splits it over two events."""
-        prompt = usage.prompt_tokens if usage.prompt_tokens is not None else usage.input_tokens
-        if prompt is not None:
-            self.prompt_tokens = prompt
-        completion = usage.completion_tokens
-        if completion is None:
-            completion = usage.output_tokens
-        if completion is not None:
-            self.completion_tokens = completion
+        if not isinstance(usage, dict):
+            return
+        for name in ("prompt_tokens", "input_tokens"):
+            if type(usage.get(name)) is int:
+                self.prompt_tokens = usage[name]
+        for name in ("completion_tokens", "output_tokens"):
+            if type(usage.get(name)) is int:
+                self.completion_tokens = usage[name]
 
 
 class StreamObserver(Usage):
@@ -96,12 +62,23 @@ class StreamObserver(Usage):
     one whose end can be told.
     """
 
-    __slots__ = ("_after", "_before", "_carry", "_skipping", "content", "ended", "failed", "known")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_carry",
+        "_missed",
+        "_skipping",
+        "content",
+        "ended",
+        "failed",
+        "known",
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self._carry = b""
         self._skipping = False
+        self._missed = False  # the last event was too long to be read
         self._before = self._after = _NOTHING_LEARNT
         self.content = False
         self.ended = False
@@ -111,7 +88,7 @@ class StreamObserver(Usage):
     @property
     def truncated(self) -> bool:
         """Whether the stream, if it ends now, ends too early."""
-        return self.known and not self.ended and not self.failed
+        return self.known and not (self.ended or self.failed or self._missed or self._skipping)
 
     @property
     def at_event_start(self) -> bool:
@@ -120,10 +97,15 @@ class StreamObserver(Usage):
 
     def feed(self, data: bytes) -> None:
         """Look at one read; events may be split over reads anywhere."""
+        before, after = self._before, self._after
         if self._carry or self._skipping:
             self._feed_split(data)
-        elif data.startswith(self._before) and data.endswith(self._after):
-            return
+        elif (
+            data.startswith(before)
+            and data.endswith(after)
+            and data.find(b'"', len(before), -len(after)) < 0
+        ):
+            return  # nothing between the two ends can end the token's string
         elif data.endswith(b"\n\n"):
             self._read_events(data)
         else:
@@ -132,18 +114,17 @@ class StreamObserver(Usage):
     def _feed_split(self, data: bytes) -> None:
         data = self._carry + data
         ends = [match.end() for match in _EVENT_END.finditer(data)]
-        if data[-1:] == b"\r" and ends and ends[-1] == len(data):
-            ends.pop()  # an LF may follow: that CR is only half of the line's end
         whole = ends[-1] if ends else 0
         if self._skipping and ends:
             self._skipping = False
             self._read_events(data[ends[0] : whole])
         elif ends:
             self._read_events(data[:whole])
-        self._carry = data[whole:]
+        # An LF here is the second half of the CR LF that ended the last event.
+        self._carry = data[whole:].lstrip(b"\r\n") if whole else data[whole:]
         if len(self._carry) > MAX_EVENT:
             # An event this long is content (an image, audio), not a token or a report.
-            self._skipping = self.content = True
+            self._skipping = self._missed = self.content = True
             self._carry = self._carry[-3:]
 
     def _read_events(self, data: bytes) -> None:
@@ -155,67 +136,88 @@ class StreamObserver(Usage):
             if payload.startswith(b"[DONE]"):
                 self.ended = self.known = True
             elif payload:
+                self._missed = False
                 self._read_payload(payload, data)
 
     def _read_payload(self, payload: bytes, data: bytes) -> None:
         try:
-            event = _decode_event(payload)
-        except msgspec.MsgspecError:
+            event = msgspec.json.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
             self.content = True  # not one of the dialects: an event is an event
             return
-        if event.error is not None and bytes(event.error) != b"null":
+        if event.get("error"):
             self.failed = self.known = True
-        if event.choices:
-            self._read_choices(event.choices)
-            if event.usage is None and not self.ended and not self.failed:
-                self._learn_wrapping(event.choices, data)
-        elif event.type is not None:
-            self._read_typed(event)
-        elif event.token is not None:
+        choices, kind = event.get("choices"), event.get("type")
+        if isinstance(choices, list) and choices:
+            self._read_choices(choices)
+            if event.get("usage") is None and not self.ended and not self.failed:
+                self._learn_wrapping(choices[0], data)
+        elif isinstance(kind, str):
+            self._read_typed(kind)
+        elif isinstance(event.get("token"), dict):
             self.content = self.known = True
-            self.ended = self.ended or event.generated_text is not None
-        elif event.choices is None and event.usage is None and event.error is None:
+            self.ended = self.ended or event.get("generated_text") is not None
+        elif not event.keys() & {"choices", "usage", "error"}:
             self.content = True
-        for usage in (event.usage, _inner(event.response), _inner(event.message)):
-            if usage is not None:
-                self.add(usage)
+        self.add(event.get("usage"))
+        for name in ("response", "message"):
+            inner = event.get(name)
+            if isinstance(inner, dict):
+                self.add(inner.get("usage"))
 
-    def _read_choices(self, choices: list[_Choice]) -> None:
+    def _read_choices(self, choices: list[Any]) -> None:
         self.known = True
         for choice in choices:
-            if choice.finish_reason is not None:
-                self.finish_reason = choice.finish_reason
+            if not isinstance(choice, dict):
+                continue
+            reason = choice.get("finish_reason")
+            if isinstance(reason, str):
+                self.finish_reason = reason
                 self.ended = True
-            delta = choice.delta
-            if choice.text or (
-                delta
-                and (
-                    delta.content or delta.reasoning_content or delta.reasoning or delta.tool_calls
-                )
+            delta = choice.get("delta")
+            if choice.get("text") or (
+                isinstance(delta, dict) and any(delta.get(name) for name in _DELTA_CONTENT)
             ):
                 self.content = True
 
-    def _learn_wrapping(self, choices: list[_Choice], data: bytes) -> None:
-        delta = choices[0].delta
-        token = (delta.content if delta else choices[0].text) or ""
-        quoted = b'"%b"' % token.encode()
-        at = data.find(quoted)
-        if token and at >= 0 and data.endswith(b"\n\n") and data.count(b"\n\n") == 1:
-            self._before = data[: at + 1]
-            self._after = data[at + len(quoted) - 1 :]
+    def _learn_wrapping(self, choice: object, data: bytes) -> None:
+        """Remember what stands around the token, if there is no doubt where it stands."""
+        if not isinstance(choice, dict) or data.count(b"\n\n") != 1:
+            return
+        delta = choice.get("delta")
+        token = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+        if not isinstance(token, str) or not token:
+            return
+        places = list(re.finditer(rb'"(?:content|text)": ?"' + re.escape(token.encode()), data))
+        if len(places) == 1 and data[places[0].end() : places[0].end() + 1] == b'"':
+            at = places[0].end()
+            self._before = data[: at - len(token.encode())]
+            self._after = data[at:]
 
-    def _read_typed(self, event: _Event) -> None:
-        kind = event.type or ""
+    def _read_typed(self, kind: str) -> None:
         if kind in _LAST_TYPES:
             self.ended = self.known = True
         elif kind in _ERROR_TYPES:
             self.failed = self.known = True
-        elif kind.endswith("delta"):
+        elif kind == "content_block_delta" or (
+            kind.startswith("response.") and kind.endswith(".delta")
+        ):
             self.content = self.known = True
+        elif kind in _MESSAGE_TYPES or kind.startswith("response."):
+            self.known = True
 
 
-def _inner(inner: _Inner | None) -> _Usage | None:
-    return None if inner is None else inner.usage
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
 
 
 class Answer(msgspec.Struct):
@@ -232,7 +234,7 @@ def read_answer(body: bytes) -> Answer | None:
     """Read a JSON answer that came in one piece; None where it is no such answer."""
     try:
         return _decode_answer(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from router.errors import ErrorCode
 from router.http1.grammar import (
     FIELD_LINES,
+    MAX_CONNECTION_OPTIONS,
     MAX_FIELDS,
     MAX_TARGET,
     TOKEN,
@@ -178,6 +179,8 @@ class RequestHead:
             self.keep_alive = False
 
     def _read_connection(self, options: list[bytes]) -> None:
+        if len(options) > MAX_CONNECTION_OPTIONS:
+            raise ProtocolError("connection", "Connection names too many fields")
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options and self.minor == 0:
@@ -208,6 +211,8 @@ def parse_request(head: bytes) -> RequestHead:
         raise ProtocolError("target_too_long", "request target too long", ErrorCode.TARGET_TOO_LONG)
     if fields.count(b"\n") > MAX_FIELDS + 1:
         raise ProtocolError("too_many_fields", "too many header fields", ErrorCode.HEAD_TOO_LARGE)
+    if method == b"CONNECT":
+        raise ProtocolError("connect", "CONNECT is not supported", ErrorCode.NOT_IMPLEMENTED)
     if target[0] == 0x2F:  # "/"
         if b"#" in target:
             raise ProtocolError("target", "a request target has no fragment")
@@ -217,8 +222,6 @@ def parse_request(head: bytes) -> RequestHead:
 
 def _other_form(method: bytes, target: bytes, minor: int, fields: bytes) -> RequestHead:
     """Absolute form (its authority replaces Host) and asterisk form (RFC 9112 §3.2)."""
-    if method == b"CONNECT":
-        raise ProtocolError("connect", "CONNECT is not supported", ErrorCode.NOT_IMPLEMENTED)
     if target == b"*" and method == b"OPTIONS":
         return RequestHead(method, target, minor, fields)
     match = _ABSOLUTE.fullmatch(target)
@@ -246,8 +249,8 @@ def _why_not(head: bytes) -> ProtocolError:
     for field in fields.split(b"\r\n"):
         if field[:1] in (b" ", b"\t"):
             return ProtocolError("obs_fold", "a header line is folded")
-        name = field.partition(b":")[0]
-        if field and not re.fullmatch(TOKEN + rb"+", name):
+        name, colon, _ = field.partition(b":")
+        if field and (not colon or not re.fullmatch(TOKEN + rb"+", name)):
             return ProtocolError("field_name", "malformed header field name")
     return ProtocolError("field_value", "a header value has a control character")
 

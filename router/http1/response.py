@@ -77,6 +77,7 @@ class ResponseHead:
 
     def _read_special_fields(self, minor: int) -> None:
         lowered = self.lowered
+        options: list[bytes] = []
         for match in _SPECIAL.finditer(lowered):
             start = match.start() + 1
             end = lowered.index(b"\r", start)
@@ -96,7 +97,9 @@ class ResponseHead:
                     raise ProtocolError("transfer_encoding", "unknown transfer coding")
                 self.chunked = True
             elif name == b"connection":
-                self._read_connection(connection_options(value), minor)
+                options += connection_options(value)
+        if options:
+            self._read_connection(options, minor)
         if self.chunked and self.content_length is not None:
             # RFC 9112 §6.3: Transfer-Encoding overrides; the pair smells of response splitting,
             # so the connection is not used again.

@@ -24,9 +24,10 @@ _BOUNDARY: Final = re.compile(
     rb'multipart/form-data\b.*?;[ \t]*boundary=(?:"([^"]{1,70})"|([^ \t;"]{1,70}))', re.IGNORECASE
 )
 _DISPOSITION: Final = re.compile(
-    rb'content-disposition:[ \t]*form-data;(?:[^\r\n]*;)?[ \t]*name="?([^";\r\n]*)"?',
+    rb'content-disposition:[ \t]*form-data((?:;[^\r\n;"]*(?:"(?:[^"\\\r\n]|\\.)*")?[ \t]*)*)',
     re.IGNORECASE,
 )
+_PARAMETER: Final = re.compile(rb';[ \t]*([^=;"\r\n \t]+)="?((?<!")[^;"\r\n]*|(?:[^"\\]|\\.)*)"?')
 _STRING: Final = rb'"(?:[^"\\]|\\.)*+"'
 # One token is a bracket, a string, or a whole list of strings; a lone quote begins a string that
 # the prefix cuts off.
@@ -129,7 +130,7 @@ def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
     read = _model if complete else model_of_prefix
     literal = msgspec.json.encode(new)
     old = read(body)
-    if old is None:
+    if old is None or old == new:
         return body
     for number, match in enumerate(_MODEL_KEY.finditer(body)):
         if number >= _MAX_CANDIDATES:
@@ -137,7 +138,7 @@ def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
         if _as_text(match[1]) != old:
             continue
         renamed = body[: match.start(1)] + literal + body[match.end(1) :]
-        if old == new or read(renamed) == new:
+        if read(renamed) == new:
             return renamed
     raise BodyError("cannot find one top-level model to rename", ErrorCode.MODEL_REQUIRED)
 
@@ -164,8 +165,18 @@ def find_form_field(body: bytes, boundary: bytes, name: bytes) -> tuple[int, int
         end = body.find(b"\r\n" + delimiter, at + len(delimiter))
         if head_end < 0 or end < 0:
             return None
-        disposition = _DISPOSITION.search(body, at, head_end)
-        if disposition is not None and disposition[1] == name and head_end + 4 <= end:
+        if head_end + 4 <= end and _field_name(body, at, head_end) == name:
             return head_end + 4, end
         at = end + 2
+    return None
+
+
+def _field_name(body: bytes, start: int, end: int) -> bytes | None:
+    """The name in a part's Content-Disposition (RFC 7578 §4.2)."""
+    disposition = _DISPOSITION.search(body, start, end)
+    if disposition is None:
+        return None
+    for parameter in _PARAMETER.finditer(disposition[1]):
+        if parameter[1].lower() == b"name":
+            return parameter[2]
     return None

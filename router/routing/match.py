@@ -43,7 +43,9 @@ def header_test(condition: HeaderCondition) -> Test:
         case HeaderMatch.EXACT:
             return lambda fields: fields.field(name) == wanted
         case HeaderMatch.PREFIX:
-            return lambda fields: (fields.field(name) or b"").startswith(wanted)
+            return lambda fields: (
+                (value := fields.field(name)) is not None and value.startswith(wanted)
+            )
         case HeaderMatch.REGEX:
             pattern = re.compile(wanted)
             return lambda fields: (
@@ -85,6 +87,7 @@ class RouteIndex:
     def __init__(self, routes: Collection[Route]) -> None:
         self._exact: dict[bytes, PathNode] = {}
         self._prefix: dict[bytes, PathNode] = {}
+        self._any_path = PathNode()
         self._memo: dict[bytes, Nodes] = {}
         self.models: Final = _public_models(routes)
         rules = ((route, rule) for route in routes for rule in route.rules)
@@ -94,8 +97,10 @@ class RouteIndex:
     def _add(self, route: Route, rule: Rule) -> None:
         if rule.path is not None:
             node = self._exact.setdefault(rule.path.encode(), PathNode())
+        elif rule.path_prefix is None:
+            node = self._any_path
         else:
-            prefix = (rule.path_prefix or "").rstrip("/")
+            prefix = rule.path_prefix.rstrip("/")
             node = self._prefix.setdefault(prefix.encode(), PathNode())
         candidate = Candidate(
             route.name,
@@ -124,6 +129,8 @@ class RouteIndex:
             if path[:end] in self._prefix:
                 yield self._prefix[path[:end]]
             end = path.rfind(b"/", 0, end)
+        if self._any_path.by_model or self._any_path.any_model:
+            yield self._any_path
 
 
 def _rank(item: tuple[Route, Rule]) -> tuple[bool, int, int]:

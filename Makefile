@@ -1,0 +1,43 @@
+# Everything that a developer or CI runs.  Each target installs what it needs and says so.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint format bench clean
+help:
+	@echo 'make demo    two simulated model servers, the router, traffic (DEMO_SECONDS=20 ends by itself)'
+	@echo 'make test    lint, types, import contracts, all tests'
+	@echo 'make lint    the first three of them'
+	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'
+
+# The stamp is younger than pyproject.toml when all Python packages are there.
+.venv/.installed: pyproject.toml
+	@.ci/debian-packages python3-venv:ensurepip
+	@echo '== Python packages into .venv'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: .venv/.installed
+	@$(BIN)/inference-router demo
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: .venv/.installed
+	@.ci/debian-packages nginx-light:nginx wrk:wrk
+	$(BIN)/python -m loadtests.bench $(BENCH)
+
+clean:
+	rm -rf .venv build dist *.egg-info bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,14 @@
+"""The data plane: what one worker does with a request.
+
+`server`     the worker: state, deadlines, uvicorn, drain
+`frontends`  the two doors: native (a protocol class) and asgi
+`exchange`   the whole way of one request, both directions
+`decide`     where it goes
+`record`     what it leaves behind; `accesslog` writes it down
+`replies`    answers of the router's own
+`admission`  how many may be in at once
+`table`      the snapshot brought to life
+`upstream`   connections to model servers, endpoints, probes
+
+It imports nothing of the control plane, never blocks and never waits for it.
+"""

@@ -1,0 +1,15 @@
+"""The list of what the asgi door cannot promise names real tests, each with a reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.conformance.exemptions import NATIVE_ONLY
+
+
+def test_every_exemption_names_a_test_and_a_reason() -> None:
+    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_wire_*.py"))
+    names = set(re.findall(r"^async def (test_\w+)\(", sources, re.MULTILINE))
+    assert set(NATIVE_ONLY) <= names
+    assert all(NATIVE_ONLY.values())
