@@ -92,11 +92,9 @@ def asks(scenario: Scenario, random: Random) -> Iterator[Ask]:
 def _conversation_turns(random: Random) -> Iterator[str]:
     """The conversation that speaks next; each is over after some turns, and a new one begins."""
     left: dict[str, int] = {}
-    begun = 0
     while True:
         while len(left) < _OPEN_CONVERSATIONS:
-            begun += 1
-            left[f"conversation-{begun}"] = _TURNS
+            left[f"{random.getrandbits(64):016x}"] = _TURNS
         name = random.choice(list(left))
         yield name
         left[name] -= 1

@@ -68,7 +68,9 @@ class LiveView:
         over = Text(f"{clock(moment.elapsed_s)}   {client_line(moment.tally)}")
         table = version_table(moment.total, moment.recent, moment.recent_s)
         under = Text(
-            f"p50 to tokens/s: the last {moment.recent_s:.0f} s.  Ctrl-C ends the demo.", "dim"
+            f"p50 to tokens/s: the last {moment.recent_s:.0f} s.  Conversations stay where they "
+            "began, so that shares are only near the weights.  Ctrl-C ends the demo.",
+            style="dim",
         )
         self._live.update(Group(over, table, under), refresh=True)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import Console
@@ -58,16 +59,20 @@ def _split(scenario: Scenario, tally: Tally) -> str:
     # Each worker's rotation is less than one request away from its share, at any moment.
     exact = "exact" if abs(got - expected) < scenario.workers else "NOT EXACT"
     return (
-        f"split: {got} of {of} requests without {STICKY_HEADER} to {newest.name}, "
+        f"split: {got} of {of} requests outside conversations to {newest.name}, "
         f"{expected:.1f} expected: {exact}"
     )
 
 
 def _conversations(tally: Tally) -> str:
     moved = f"{len(tally.moved)} MOVED" if tally.moved else "each stayed on its version"
-    return f"conversations: {len(tally.conversations)}, {moved}"
+    where = Counter(tally.conversations.values())
+    places = ", ".join(f"{where[version]} on {version}" for version in sorted(where))
+    return f"conversations: {len(tally.conversations)}, {moved}" + (
+        f" ({places})" if places else ""
+    )
 
 
-def _print(console: Console, lines: Iterator[str] | list[str] | tuple[str, ...]) -> None:
+def _print(console: Console, lines: Iterable[str]) -> None:
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

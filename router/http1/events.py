@@ -112,8 +112,11 @@ class StreamObserver(Usage):
             self._feed_split(data)
 
     def _feed_split(self, data: bytes) -> None:
+        # An event's end is at most four bytes, so only the last three of what was searched before
+        # can be part of one.
+        searched = max(0, len(self._carry) - 3)
         data = self._carry + data
-        ends = [match.end() for match in _EVENT_END.finditer(data)]
+        ends = [match.end() for match in _EVENT_END.finditer(data, searched)]
         whole = ends[-1] if ends else 0
         if self._skipping and ends:
             self._skipping = False

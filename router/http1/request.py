@@ -98,17 +98,17 @@ class RequestHead:
         """The value of a field by its lower-case name."""
         return field_value(self.fields, self.lowered, name)
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body followed the head when it was first read (RFC 9112 §6.3)."""
+        return self.chunked or bool(self.content_length)
+
     def kept_without(self, names: tuple[bytes, ...]) -> bytes:
         """What is forwarded, less these fields (lower-case names) as well."""
         spans = set(self._cuts)
         for name in names:
             spans.update(lines_of(self.lowered, name))
         return without_lines(self.fields, sorted(spans))
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows (RFC 9112 §6.3)."""
-        return self.chunked or bool(self.content_length)
 
     def _read_special_fields(self) -> None:
         options: list[bytes] = []

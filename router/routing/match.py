@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from router.snapshot import HeaderCondition, HeaderMatch, Route, Rule
 
 _MAX_MEMO: Final = 4096
+_MAX_MEMO_PATH: Final = 256
 _KSERVE_MODEL: Final = re.compile(rb"/v2/models/([^/]+)(?=/|$)|/v1/models/([^/:]+)(?=:)")
 
 
@@ -93,6 +94,7 @@ class RouteIndex:
         rules = ((route, rule) for route in routes for rule in route.rules)
         for owner, rule in sorted(rules, key=_rank):
             self._add(owner, rule)
+        self._longest = max(map(len, self._prefix), default=0)
 
     def _add(self, route: Route, rule: Rule) -> None:
         if rule.path is not None:
@@ -116,15 +118,19 @@ class RouteIndex:
         """Every node whose path fits, the most specific first."""
         found = self._memo.get(path)
         if found is None:
-            if len(self._memo) >= _MAX_MEMO:  # paths come from outside
-                self._memo.clear()
-            found = self._memo[path] = tuple(self._find(path))
+            found = tuple(self._find(path))
+            if len(path) <= _MAX_MEMO_PATH:  # paths come from outside
+                if len(self._memo) >= _MAX_MEMO:
+                    self._memo.clear()
+                self._memo[path] = found
         return found
 
     def _find(self, path: bytes) -> Iterable[PathNode]:
         if path in self._exact:
             yield self._exact[path]
         end = len(path)
+        if end > self._longest:
+            end = path.rfind(b"/", 0, self._longest + 1)
         while end >= 0:
             if path[:end] in self._prefix:
                 yield self._prefix[path[:end]]

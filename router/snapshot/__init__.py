@@ -8,7 +8,9 @@ Units: times in seconds (`_s`), shares in basis points (`_bp`), sizes in bytes.
 Header names are lower case throughout.
 """
 
+import re
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -64,6 +66,13 @@ class HeaderCondition(_Value, frozen=True):
     name: str
     match: HeaderMatch = HeaderMatch.EXACT
     value: str = ""
+
+    def __post_init__(self) -> None:
+        if self.match is HeaderMatch.REGEX:
+            try:
+                re.compile(self.value.encode())
+            except re.error as error:
+                raise ConfigError(f"header {self.name}: no pattern: {error}") from None
 
 
 class Rule(_Value, frozen=True):
@@ -247,6 +256,8 @@ class Snapshot(_Value, frozen=True):
         names = [route.name for route in self.routes]
         if len(set(names)) != len(names):
             raise ConfigError("two routes have one name")
+        if any(one.order >= next_.order for one, next_ in pairwise(self.routes)):
+            raise ConfigError("routes do not stand in their order")
 
 
 class SnapshotChange(_Value, frozen=True):

@@ -248,7 +248,7 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         reading = loop.create_task(client.watch(exchange, receive))
 
     try:
-        first: Message = await receive() if head.has_body else {"type": "http.request"}
+        first: Message = await receive() if length or head.chunked else {"type": "http.request"}
         if first["type"] == "http.disconnect":
             return
         complete = not first.get("more_body", False)
