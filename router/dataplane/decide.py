@@ -28,6 +28,7 @@ from router.routing.body import (
     why_not,
 )
 from router.routing.match import Nodes, match_route, model_in_path, needs_model
+from router.routing.replay import may_repeat
 
 _MAX_STARTS: Final = 4
 
@@ -46,12 +47,13 @@ class Destination:
     """Where requests with one head and model go: the route, and what of the version is fixed.
 
     `version` is the one that the head asks for (`named`) or whose bucket its sticky key is in;
-    None where each request is chosen for anew.
+    None where each request is chosen for anew.  `repeatable`: sending the request twice is safe.
     """
 
     route: LiveRoute
     version: LiveVersion | None
     named: bool
+    repeatable: bool
 
 
 class Plan:
@@ -171,7 +173,13 @@ def find_destination(plan: Plan, head: RequestHead, model: str | None) -> Destin
     if version is None and route.sticky is not None and route.sticky.head_only:
         key = route.sticky.find(head, NO_FIELDS)
         version = None if key is None else route.version_by_key(key)
-    destination = Destination(route, version, named)
+    repeatable = may_repeat(
+        route.spec.retry.methods,
+        head.method,
+        head.path,
+        has_key=head.field(b"idempotency-key") is not None,
+    )
+    destination = Destination(route, version, named, repeatable)
     if model is None or any(model in node.by_model for node in plan.nodes):
         # Only what the configuration names is kept: a client may ask for any other model.
         plan.destinations[model] = destination
@@ -185,6 +193,11 @@ def _no_destination(plan: Plan, head: RequestHead, model: str | None) -> Refusal
         return no_route(head)
     if model is None:
         return Refusal(ErrorCode.MODEL_REQUIRED, "this path needs a model in the request", MODEL)
+    return unknown_model(model)
+
+
+def unknown_model(model: str) -> Refusal:
+    """No rule names this model."""
     shown = f"The model `{model[:200]}` does not exist here"
     return Refusal(ErrorCode.MODEL_NOT_FOUND, shown, MODEL)
 

@@ -28,6 +28,7 @@ from router.dataplane.decide import (
     no_route,
     plan_of,
     read_fields,
+    unknown_model,
     upstream_body,
 )
 from router.dataplane.record import AnswerObserver, book_answer, book_report, book_usage
@@ -41,7 +42,6 @@ from router.http1.events import StreamObserver, error_event
 from router.http1.request import CHUNKED_FIELD, RequestHead
 from router.http1.response import ResponseHead
 from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
-from router.routing.replay import may_repeat
 from router.telemetry.recorder import count
 
 if TYPE_CHECKING:
@@ -335,20 +335,22 @@ class Exchange:
     def _answer_locally(self, refusal: Refusal) -> None:
         """`GET /v1/models` where no route claims it; else say why there is no route."""
         head, models = self._head, self._plan.table.index.models
-        if head.method in (b"GET", b"HEAD") and head.path.startswith(b"/v1/models"):
+        if head.method in (b"GET", b"HEAD") and models:
             created = int(self._plane.clock.wall())
-            name = head.path[11:].decode("utf-8", "replace")
             if head.path == b"/v1/models":
                 self._reply(200, replies.JSON, replies.model_list(models, created))
                 return
-            if name in models:
-                self._reply(200, replies.JSON, replies.model_card(name, created))
-                return
+            if head.path.startswith(b"/v1/models/"):
+                name = head.path[11:].decode("utf-8", "replace")
+                if name in models:
+                    self._reply(200, replies.JSON, replies.model_card(name, created))
+                    return
+                refusal = unknown_model(name)
         self._refuse(refusal.code, str(refusal), refusal.param)
 
     # -- attempt: endpoint, connection, forward ----------------------------------------------
 
-    def _attempt(self, route: LiveRoute, version: LiveVersion) -> None:
+    def _attempt(self, route: LiveRoute, version: LiveVersion, fresh: bool = False) -> None:
         balancer = version.balancer
         endpoint = balancer.choose(self._plane.draw, self._tried)
         if endpoint is None and self._tried:
@@ -367,11 +369,22 @@ class Exchange:
         endpoint.in_flight += 1
         if balancer.tracks:
             balancer.began(endpoint)
-        connection = endpoint.origin.pool.take()
-        if connection is not None:
+        connection = None if fresh else endpoint.origin.pool.take()
+        if connection is not None and not self._is_risky(connection):
             self._forward(connection, endpoint)
         else:
             self._pending = endpoint.origin.pool.connect(self, route.spec.timeouts.connect_s)
+
+    def _is_risky(self, connection: Connection) -> bool:
+        """Whether an idle connection may be dying under a request that cannot be sent twice.
+
+        For one that can be, trying is cheaper than looking.
+        """
+        destination = self._destination
+        if destination is None or destination.repeatable or not connection.has_news():
+            return False
+        connection.discard()
+        return True
 
     def on_connected(self, connection: Connection) -> None:
         """See `pool.ConnectUser`."""
@@ -665,7 +678,7 @@ class Exchange:
             # RFC 9112 §9.3.1: an idle connection that dies under a request is normal.
             self._stale_retried = True
             self._attempts -= 1
-            self._attempt(self._held_route, self._held_version)
+            self._attempt(self._held_route, self._held_version, fresh=True)
         else:
             self._fail(
                 FailureReason.RESET,
@@ -724,14 +737,11 @@ class Exchange:
 
     def _may_replay(self) -> bool:
         """Whether the request can be sent again: it is kept whole, and repeating it is safe."""
-        if not self._kept_whole:
-            return False
-        head = self._head
-        return not self._sent_at or may_repeat(
-            self._held_route.spec.retry.methods,
-            head.method,
-            head.path,
-            has_key=head.field(b"idempotency-key") is not None,
+        destination = self._destination
+        return (
+            self._kept_whole
+            and destination is not None
+            and (destination.repeatable or not self._sent_at)
         )
 
     def _can_retry(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.exemptions import DOORS, NATIVE_ONLY
+from tests.conformance.exemptions import DOORS, exempt
 from tests.support.dataplanes import RunningDataPlane, route, running_dataplane, version
 from tests.support.raw import RawClient
 from tests.support.upstreams import Upstream, Upstreams, started_upstreams
@@ -23,16 +23,26 @@ from tests.support.upstreams import Upstream, Upstreams, started_upstreams
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "door" in metafunc.fixturenames:
-        exempt = metafunc.function.__name__ in NATIVE_ONLY
-        metafunc.parametrize("door", DOORS[:1] if exempt else DOORS)
+        metafunc.parametrize("door", DOORS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in [item for item in items if _is_exempt(item)]:
+        items.remove(item)
     for item in items:
         if "conformance" in item.path.parts and asyncio.iscoroutinefunction(
             getattr(item, "function", None)
         ):
             item.add_marker(pytest.mark.anyio)
+
+
+def _is_exempt(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "door" not in callspec.params:
+        return False
+    door = callspec.params["door"]
+    case = "-".join(each for each in callspec.id.split("-") if each != door)
+    return exempt(getattr(item, "originalname", item.name), case, door)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """What the asgi door cannot promise, because the ASGI server in front of it decides.
 
-By test name; `test_wire_exemptions.py` keeps the list honest.  The server here is uvicorn with
-httptools; each reason was seen in its code or on the wire (uvicorn 0.54, httptools 0.9).
+By test name, or `name[case]` for one case of it; `test_wire_exemptions.py` keeps the list honest.
+The server here is uvicorn with httptools; each reason was seen in its code or on the wire
+(uvicorn 0.54, httptools 0.9).
 """
 
 from __future__ import annotations
@@ -15,14 +16,31 @@ _HTTP_1_0: Final = "uvicorn answers HTTP/1.0 with chunks, and never keeps its co
 _TARGET: Final = "the ASGI scope has neither the raw target nor the authority of an absolute one"
 _METHODS: Final = "httptools knows a fixed list of methods"
 _PIPELINED: Final = "uvicorn reads no more once a request is pipelined, so it sees no client go"
+_AT_ONCE: Final = "uvicorn answers malformed HTTP at once, in the middle of what it is sending"
+_ITS_WORDS: Final = "uvicorn refuses malformed HTTP itself, in its own words"
+_LENIENT: Final = "httptools takes two spaces in a request line for one"
+_DEADLINES: Final = "uvicorn has no deadline for a head, and a timer of its own for idle clients"
 
 NATIVE_ONLY: Final[dict[str, str]] = {
-    "test_request_trailers_are_dropped": _TRAILERS,
+    "test_a_broken_chunk_behind_a_begun_answer_adds_nothing_to_it": _AT_ONCE,
     "test_a_client_of_http_1_0_gets_a_body_that_ends_with_the_connection": _HTTP_1_0,
-    "test_a_client_of_http_1_0_may_keep_its_connection": _HTTP_1_0,
     "test_a_client_of_http_1_0_gets_its_stream_without_chunks": _HTTP_1_0,
+    "test_a_client_of_http_1_0_may_keep_its_connection": _HTTP_1_0,
+    "test_a_connection_that_says_nothing_is_closed": _DEADLINES,
+    "test_a_dribbled_head_gets_no_more_time": _DEADLINES,
+    "test_a_head_that_does_not_come_in_time_is_answered_408": _DEADLINES,
     "test_a_lone_question_mark_stays": _TARGET,
+    "test_a_malformed_request_spoils_no_answer_before_it": _AT_ONCE,
+    "test_a_pipelined_request_of_a_client_that_went_is_never_sent": _PIPELINED,
+    "test_a_refusal_of_malformed_http_has_the_shape_of_openai_and_is_counted": _ITS_WORDS,
+    "test_an_idle_connection_is_closed_in_the_end": _DEADLINES,
+    "test_malformed_http_is_answered_400_closed_and_never_forwarded[two spaces]": _LENIENT,
+    "test_request_trailers_are_dropped": _TRAILERS,
     "test_the_authority_of_an_absolute_target_replaces_host": _TARGET,
     "test_unknown_methods_are_passed_on": _METHODS,
-    "test_a_pipelined_request_of_a_client_that_went_is_never_sent": _PIPELINED,
 }
+
+
+def exempt(test: str, case: str, door: str) -> bool:
+    """Whether this case of this test is not promised by this door."""
+    return door == "asgi" and bool(NATIVE_ONLY.keys() & {test, f"{test}[{case}]"})

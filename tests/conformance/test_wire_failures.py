@@ -338,6 +338,24 @@ async def test_probes_do_not_wait_behind_requests(
     router.install()
 
 
+async def test_the_end_of_a_probe_takes_no_connection_away_from_a_request(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    # The probe's answer and the request reach the router in one turn of its loop.
+    v1 = await upstreams.start()
+    health = Health(path="/health", interval_s=60)
+    router.install(route("chat", version("v1", v1), health=health))
+    probe = await v1.next_call()
+    with probe.kernel_socket() as answering, client.kernel_socket() as requesting:
+        answering.sendall(message("HTTP/1.1 200 OK", "Content-Length: 2", body=b"ok"))
+        requesting.sendall(get("/request"))
+    probe.finish()
+    call = await v1.next_call()
+    assert call.request.target == "/request"
+    await call.answer(b"answered")
+    assert (await client.read_answer()).body == b"answered"
+
+
 async def test_an_endpoint_that_refuses_is_ejected_and_the_others_are_used(
     router: RunningDataPlane, client: RawClient, upstreams: Upstreams
 ) -> None:

@@ -81,6 +81,7 @@ class AsgiClient:
         "_out",
         "_out_bytes",
         "_readable",
+        "_sized",
         "_waiter",
         "exchange",
         "forwarded",
@@ -96,6 +97,7 @@ class AsgiClient:
         self._waiter: asyncio.Future[None] | None = None
         self._readable: asyncio.Event | None = None
         self._full = False
+        self._sized = False
         self._ended = False
         self._broken_off = False
 
@@ -115,8 +117,9 @@ class AsgiClient:
     ) -> None:
         """See `exchange.Client`."""
         headers = head.kept_pairs() + field_pairs(extra)
-        if length is not None:
+        if length is not None and not head.bodiless:  # servers count what a 304 only announces
             headers.append((b"content-length", b"%d" % length))
+            self._sized = True
         self._out.append({"type": "http.response.start", "status": head.status, "headers": headers})
         self.body(body, framed, ended)
 
@@ -138,7 +141,7 @@ class AsgiClient:
 
     def break_off(self, last_words: bytes) -> None:
         """See `exchange.Client`."""
-        if last_words:
+        if last_words and not self._sized:
             self._put({"type": "http.response.body", "body": last_words, "more_body": True})
         self._broken_off = True
         self._wake()
@@ -248,12 +251,17 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         reading = loop.create_task(client.watch(exchange, receive))
 
     try:
-        first: Message = await receive() if length or head.chunked else {"type": "http.request"}
+        first: Message = {"type": "http.request"}
+        if head.expects_continue:
+            # Receiving is what makes the server ask for the body.
+            first["more_body"] = True
+        elif length or head.chunked:
+            first = await receive()
         if first["type"] == "http.disconnect":
             return
         complete = not first.get("more_body", False)
         exchange.begin(first.get("body", b""), complete)
-        if not complete:
+        if not complete and not exchange.done:
             reading = loop.create_task(_read_and_watch(client, exchange, receive))
         elif not exchange.done:
             timer = loop.call_later(WATCH_AFTER_S, watch)

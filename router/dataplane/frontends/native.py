@@ -55,6 +55,7 @@ class NativeProtocol(asyncio.Protocol):
         "_plane",
         "_reader",
         "_remaining",
+        "_sized",
         "_state",
         "_transport",
         "deadline",
@@ -80,6 +81,7 @@ class NativeProtocol(asyncio.Protocol):
         self._remaining = 0
         self._ask = False
         self._chunked_answer = False
+        self._sized = False
         self._plain = False  # HTTP/1.1 and kept alive: no Connection field is needed
 
     def __repr__(self) -> str:
@@ -221,9 +223,13 @@ class NativeProtocol(asyncio.Protocol):
         try:
             payload = decoder.feed(data)
         except ProtocolError as error:
+            begun = exchange.status != 0
             self._exchange = None
             exchange.client_gone()
-            self._refuse(error)
+            if begun:
+                self._transport.abort()  # an answer is under way: nothing may follow it
+            else:
+                self._refuse(error)
             return
         if decoder.done:
             self._decoder = None
@@ -282,6 +288,7 @@ class NativeProtocol(asyncio.Protocol):
             self._plain = False
         if length is not None and self._plain:
             self._chunked_answer = False
+            self._sized = True
             self._transport.write(
                 b"%bcontent-length: %d\r\n%b\r\n%b" % (head.start, length, extra, body)
             )
@@ -291,6 +298,7 @@ class NativeProtocol(asyncio.Protocol):
         request = self._head
         assert request is not None
         self._chunked_answer = False
+        self._sized = length is not None
         if length is not None:
             framing = b"content-length: %d\r\n" % length
         elif not head.has_body(request.method):
@@ -353,13 +361,15 @@ class NativeProtocol(asyncio.Protocol):
 
     def break_off(self, last_words: bytes) -> None:
         """See `exchange.Client`: no last chunk, a short Content-Length, so the client can tell."""
-        if last_words:
-            self._transport.write(frame_chunk(last_words) if self._chunked_answer else last_words)
         self._exchange = None
-        if last_words:
-            self._transport.close()
+        if self._chunked_answer and last_words:
+            self._transport.write(frame_chunk(last_words))
+        elif self._sized or not last_words:
+            self._transport.abort()  # there is no room for words, and a clean end would be a lie
+            return
         else:
-            self._transport.abort()
+            self._transport.write(last_words)
+        self._transport.close()
 
     def pause_reading(self) -> None:
         """See `exchange.Client`."""
@@ -384,6 +394,8 @@ class NativeProtocol(asyncio.Protocol):
         self._exchange = None
         missing = self._remaining or self._decoder is not None
         if missing:
+            # Nothing behind an answered request can be told from the rest of its body.
+            self._closing = True
             self._remaining = 0
             self._decoder = None
         if self._paused:

@@ -9,6 +9,7 @@ Per connection: transport, pool, reader.  Per request: everything from `user` on
 """
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Protocol, cast
 
 from router.http1.chunked import ChunkedDecoder
@@ -127,6 +128,17 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
+    def has_news(self) -> bool:
+        """Whether the socket has something to read, which the event loop has not told yet.
+
+        On an idle connection that is nearly always the server's FIN.
+        """
+        if self.transport is None:
+            return True
+        poller = select.poll()
+        poller.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poller.poll(0))
+
     def discard(self) -> None:
         """Close at once; the user, if there is one, is not told."""
         self.user = None
@@ -195,17 +207,17 @@ class Connection(asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4 or end > MAX_HEAD:
-            self._wait_for_head(data)
-            return
-        head, length = self._reader.read(data[:end])
-        if head.status < 200:
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > MAX_HEAD:
+                self._wait_for_head(data)
+                return
+            head, length = self._reader.read(data[:end])
+            if head.status >= 200:
+                break
             if head.status == 101:
                 raise ProtocolError("response_head", "101 without an upgrade")
-            if len(data) > end:
-                self._take_head(data[end:])
-            return
+            data = data[end:]  # RFC 9110 §15.2: any number of interim answers may come first
         self._reusable = head.keep_alive
         if len(data) - end == length and not head.bodiless and self._method != b"HEAD":
             # The whole answer in one read: what most are.
@@ -215,6 +227,8 @@ class Connection(asyncio.Protocol):
             self._start_body(head, length, data[end:])
 
     def _wait_for_head(self, data: bytes) -> None:
+        if not data:
+            return
         strange = data[:5] != b"HTTP/"[: len(data[:5])]
         if len(data) > MAX_HEAD or strange or has_bare_line_end(data):
             raise ProtocolError("response_head", "no response head")
@@ -225,6 +239,8 @@ class Connection(asyncio.Protocol):
         self._decoder = None
         if not head.has_body(self._method):
             ended = True
+            if head.status == 204:
+                length = None  # RFC 9110 §8.6: such an answer has no Content-Length
             if body:
                 self._reusable = False
                 body = b""

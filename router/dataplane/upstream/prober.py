@@ -104,8 +104,8 @@ class Prober:
             return f"no answer in {self._health.timeout_s:g} s"
         finally:
             pending.abandon()
-            if probe.connection is not None:
-                probe.connection.discard()
+            if probe.connection is not None and probe.connection.user is probe:
+                probe.connection.discard()  # else: it went to the pool, and may carry a request
 
     def _assess(self, outcome: int | str) -> None:
         passed = outcome in self._health.statuses

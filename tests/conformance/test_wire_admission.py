@@ -1,0 +1,227 @@
+"""Places and the queue of a route: who comes in, who waits, who is refused, who gives back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.snapshot import HeaderCondition, HeaderRoute, Limits, Timeouts
+from tests.support.dataplanes import RunningDataPlane, canary, route, version
+from tests.support.raw import RawClient, get, post, wait_until
+from tests.support.upstreams import Upstream, Upstreams, naming
+
+FULL = Limits(max_in_flight=1, max_queue=0)
+QUEUE = Limits(max_in_flight=1, max_queue=2, queue_timeout_s=5)
+
+
+async def install(router: RunningDataPlane, upstreams: Upstreams, limits: Limits) -> Upstream:
+    v1 = await upstreams.start()
+    router.install(route("chat", version("v1", v1), limits=limits))
+    return v1
+
+
+async def queue(router: RunningDataPlane, *requests: bytes) -> list[RawClient]:
+    """Clients that wait in this order."""
+    clients = []
+    for each in requests:
+        client = await router.connect()
+        before = len(router.plane.active)
+        await client.send(each)
+        await wait_until(lambda before=before: len(router.plane.active) == before + 1)
+        clients.append(client)
+    return clients
+
+
+async def test_a_request_beyond_all_places_is_answered_503(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1 = await install(router, upstreams, FULL)
+    (first,) = await queue(router, get("/first"))
+    call = await v1.next_call()
+    answer = await client.ask(get("/second"))
+    assert (answer.status, answer.error["code"]) == (503, "overloaded")
+    assert int(answer.field("retry-after") or "0") >= 1
+    assert answer.field("x-should-retry") == "true"
+    assert router.values("router_queue_refusals_total") == {("chat", "full"): 1}
+    assert router.errors == {}
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+
+    v1.replies = naming("v1")
+    assert (await client.ask(get("/third"))).status == 200
+
+
+async def test_who_waits_gets_the_next_place_in_order(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1 = await install(router, upstreams, QUEUE)
+    clients = await queue(router, get("/1"), get("/2"), get("/3"))
+    assert (await client.ask(get("/4"))).status == 503
+    for number, each in enumerate(clients, 1):
+        call = await v1.next_call()
+        assert call.request.target == f"/{number}"
+        assert len(v1.requests) == number
+        await call.answer()
+        assert (await each.read_answer()).status == 200
+
+
+async def test_who_waits_too_long_is_answered_503(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    v1 = await install(router, upstreams, QUEUE)
+    first, late = await queue(router, get("/1"), get("/2"))
+    call = await v1.next_call()
+    router.jump(3)
+    (patient,) = await queue(router, get("/3"))
+    router.jump(3)
+    answer = await late.read_answer()
+    assert (answer.status, answer.error["code"]) == (503, "overloaded")
+    assert int(answer.field("retry-after") or "0") >= 1
+    assert router.values("router_queue_refusals_total") == {("chat", "deadline"): 1}
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+    call = await v1.next_call()
+    assert call.request.target == "/3"
+    await call.answer()
+    assert (await patient.read_answer()).status == 200
+
+
+async def test_the_time_to_wait_for_a_place_ends_with_the_place(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    v1 = await upstreams.start()
+    to_v2 = HeaderRoute(conditions=(HeaderCondition(name="x-v2", value="1"),), version="v2")
+    versions = canary("v2", upstreams.unreachable(), weight=0), version("v1", v1)
+    timeouts = Timeouts(connect_s=30)
+    router.install(
+        route("chat", *versions, header_routes=(to_v2,), limits=QUEUE, timeouts=timeouts)
+    )
+    first, second = await queue(router, get("/1"), get("/2", "X-V2: 1"))
+    router.jump(4)
+    await (await v1.next_call()).answer()
+    assert (await first.read_answer()).status == 200
+    await wait_until(lambda: router.upstream_connections("connecting"))
+    router.jump(2)
+    for _ in range(6):  # more than one tick
+        await asyncio.sleep(0.05)
+    assert second.silent
+    assert router.answers == {("chat", "v1", "stable", "200"): 1}
+
+
+async def test_the_body_of_a_request_that_waits_arrives_whole(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1 = await install(router, upstreams, QUEUE)
+    (first,) = await queue(router, get("/1"))
+    call = await v1.next_call()
+    body = bytes(range(256)) * 8000
+    sending = asyncio.ensure_future(client.send(post("/2", body)))
+    await wait_until(lambda: len(router.plane.active) == 2)
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+    call = await v1.next_call()
+    assert await call.read_request() == body
+    await sending
+    await call.answer()
+    assert (await client.read_answer()).status == 200
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["answered", "client gone", "reset", "broken", "truncated stream", "timeout", "5xx", "refused",
+     "too large", "gone while it streams"],
+)  # fmt: skip
+async def test_whatever_ends_a_request_gives_its_place_back(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, end: str
+) -> None:
+    limits = Limits(max_in_flight=1, max_queue=0, max_body_bytes=1000)
+    v1 = await upstreams.start()
+    server = upstreams.refusing() if end == "refused" else v1
+    router.install(route("chat", version("v1", server), limits=limits))
+    if end == "refused":
+        assert (await client.ask(get())).status == 502
+    else:
+        await _end(router, client, v1, end)
+    await router.wait_idle()
+
+    v1.replies = naming("v1")
+    router.install(route("chat", version("v1", v1), limits=limits))
+    again = await router.connect()
+    for _ in range(3):
+        assert (await again.ask(get())).status == 200
+
+
+async def _end(router: RunningDataPlane, client: RawClient, v1: Upstream, end: str) -> None:
+    """Have one request end in this way."""
+    if end == "too large":
+        await client.send(post("/x", b"x" * 1001))
+        assert (await client.read_answer()).status == 413
+        return
+    await client.send(post("/x", b"x"))
+    call = await v1.next_call()
+    await call.read_request()
+    if end == "client gone":
+        client.reset()
+        await call.wait_closed()
+    elif end == "reset":
+        call.reset()
+    elif end == "broken":
+        await call.send(b"nonsense\r\n\r\n")
+    elif end == "timeout":
+        router.jump(121)
+        assert (await client.read_answer()).status == 504
+    elif "stream" in end:
+        await call.start(stream=True)
+        await client.read_head()
+        if end == "truncated stream":
+            await call.send_chunk(b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n')
+            call.close()
+        else:
+            client.reset()
+    else:
+        await call.answer(status="200 OK" if end == "answered" else "503 Busy")
+    await router.wait_idle()
+    call.finish()
+
+
+async def test_routes_have_places_of_their_own(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1, v2 = await upstreams.start("v1"), await upstreams.named("v2")
+    from router.snapshot import Rule
+
+    router.install(
+        route("one", version("v1", v1), rules=(Rule(path_prefix="/one"),), limits=FULL),
+        route("two", version("v2", v2), rules=(Rule(path_prefix="/two"),), limits=FULL, order=1),
+    )
+    (first,) = await queue(router, get("/one"))
+    call = await v1.next_call()
+    assert (await client.ask(get("/two"))).status == 200
+    assert (await client.ask(get("/one"))).status == 503
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+
+
+async def test_places_outlive_a_new_generation(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1, v2 = await upstreams.start("v1"), await upstreams.named("v2")
+
+    def chat(weight: float) -> object:
+        versions = canary("v2", v2, weight=weight), version("v1", v1, weight=100 - weight)
+        return route("chat", *versions, limits=QUEUE)
+
+    router.install(chat(0))  # type: ignore[arg-type]
+    first, second = await queue(router, get("/1"), get("/2"))
+    call = await v1.next_call()
+    router.install(chat(100))  # type: ignore[arg-type]
+    (third,) = await queue(router, get("/3"))
+    assert (await client.ask(get("/4"))).status == 503
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+    v1.replies = naming("v1")
+    if v1.waiting:
+        await (await v1.next_call()).answer_json({"server": "v1"})
+    assert (await second.read_answer()).status == 200
+    assert (await third.read_answer()).json()["server"] == "v2"
