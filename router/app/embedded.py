@@ -12,7 +12,8 @@ from router.admin import create_admin
 from router.config import Config
 from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
-from router.dataplane.server import AccessLogSettings, DataPlane, DataPlaneSettings
+from router.dataplane.accesslog import AccessLogSettings
+from router.dataplane.server import DataPlane, DataPlaneSettings
 from router.link.client import TELEMETRY_INTERVAL_S
 from router.link.messages import EndpointHealth, Health
 from router.link.server import Applied

@@ -210,6 +210,7 @@ class Child:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-O",  # asserts state invariants for readers and tests; the hot path has no time
                 "-m",
                 *self._command(self._started),
                 stdin=DEVNULL,

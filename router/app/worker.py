@@ -5,9 +5,11 @@ It accepts nothing before its first table, and keeps the last one while control 
 """
 
 import asyncio
+import gc
 import socket
 import sys
 from collections.abc import Coroutine
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import uvloop
 from router.app import logs
 from router.app.process import on_end, raise_descriptor_limit
 from router.app.settings import WorkerSettings, from_argument
-from router.dataplane.server import AccessLogSettings, DataPlane, DataPlaneSettings, serve
+from router.dataplane.accesslog import AccessLogSettings
+from router.dataplane.server import DataPlane, DataPlaneSettings, serve
 from router.link.client import LinkClient
 from router.link.messages import EndpointHealth
 from router.telemetry.recorder import Labels, Series
@@ -34,7 +37,8 @@ def main() -> int:
 async def _run(settings: WorkerSettings) -> None:
     draining = asyncio.Event()
     on_end(settings.lifeline_fd, draining.set)
-    dataplane = DataPlane(_data_plane_settings(settings))
+    listener = socket.socket(fileno=settings.listener_fd)
+    dataplane = DataPlane(_data_plane_settings(settings, listener))
     link = LinkClient(
         Path(settings.link),
         settings.worker,
@@ -46,16 +50,20 @@ async def _run(settings: WorkerSettings) -> None:
     following = asyncio.create_task(link.run())
     await _first((link.wait_installed(), draining.wait()))
     if not draining.is_set():
-        await _serve(settings, dataplane, link, draining)
+        await _serve(listener, dataplane, link, draining)
     await link.close()
     following.cancel()
 
 
 async def _serve(
-    settings: WorkerSettings, dataplane: DataPlane, link: LinkClient, draining: asyncio.Event
+    listener: socket.socket, dataplane: DataPlane, link: LinkClient, draining: asyncio.Event
 ) -> None:
-    listener = socket.socket(fileno=settings.listener_fd)
     await dataplane.start()
+    # What lives now lives as long as the process: the collector need not look at it again, and a
+    # request makes so few cycles that it need not look often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     telling = asyncio.create_task(_tell_draining(link, draining))
     await serve(dataplane, [listener], draining=draining)
     telling.cancel()
@@ -94,9 +102,16 @@ class _Reports:
         return self._dataplane.health()
 
 
-def _data_plane_settings(settings: WorkerSettings) -> DataPlaneSettings:
+def _pseudonym(listener: socket.socket) -> str:
+    """This host and port's name in Via: one router may stand behind another, but not itself."""
+    place = f"{socket.gethostname()}:{listener.getsockname()[1]}"
+    return f"inference-router-{blake2b(place.encode(), digest_size=4).hexdigest()}"
+
+
+def _data_plane_settings(settings: WorkerSettings, listener: socket.socket) -> DataPlaneSettings:
     log = settings.access_log
     return DataPlaneSettings(
+        pseudonym=_pseudonym(listener),
         worker=settings.worker,
         door=settings.door,
         drain_s=settings.drain_s,

@@ -574,9 +574,9 @@ class Exchange:
             self._relay_body(body, framed, ended, now)
             return
         if not ended and stream.content:  # one more token
+            # `deadline` stays: `on_deadline` looks at the last chunk's time.
             self._observe_gap(now - self._last_chunk_at)
             self._last_chunk_at = now
-            self.deadline = now + self._idle_s
             self.bytes_out += len(body)
             stream.feed(body)
             self._client.body(body, framed, False)
@@ -643,6 +643,8 @@ class Exchange:
         self._client_full = True
         if self._connection is not None:
             self._connection.pause()
+            if self._first_byte_at:
+                self._set_idle_deadline(self._plane.now())
 
     def on_client_drained(self) -> None:
         """The client has caught up."""
@@ -689,6 +691,11 @@ class Exchange:
 
     def on_deadline(self) -> None:
         """The phase's time is over; called by the worker's tick."""
+        if self._stream is not None and not self._client_full:
+            due = self._last_chunk_at + self._idle_s
+            if due > self._plane.now():
+                self.deadline = due
+                return
         self.deadline = NEVER
         if self._queued:
             self._plane.count_queue_refusal(self._held_route.spec.name, "deadline")

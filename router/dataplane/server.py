@@ -15,8 +15,7 @@ import msgspec
 import uvicorn
 
 from router.clock import Clock, SystemClock
-from router.dataplane.accesslog import AccessLog
-from router.dataplane.accesslog import AccessLogSettings as AccessLogSettings
+from router.dataplane.accesslog import AccessLog, AccessLogSettings
 from router.dataplane.frontends import asgi
 from router.dataplane.frontends.native import NativeProtocol
 from router.dataplane.table import EMPTY, Installer, Table

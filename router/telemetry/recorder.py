@@ -134,10 +134,15 @@ class VersionRecorder:
                 yield Series(families.REQUESTS.name, (*version, role, str(status)), number)
             for failure, number in counts.errors.items():
                 yield Series(families.ERRORS.name, (*version, role, failure.value), number)
-        yield self.duration.series(families.DURATION, version)
-        yield self.first_byte.series(families.FIRST_BYTE, version)
-        yield self.first_token.series(families.FIRST_TOKEN, version)
-        yield self.inter_chunk.series(families.INTER_CHUNK, version)
+        for family, histogram in (
+            (families.DURATION, self.duration),
+            (families.FIRST_BYTE, self.first_byte),
+            (families.FIRST_TOKEN, self.first_token),
+            (families.INTER_CHUNK, self.inter_chunk),
+        ):
+            series = histogram.series(family, version)
+            if any(histogram.counts):
+                yield series
         yield Series(families.TOKENS.name, (*version, "prompt"), self.prompt_tokens)
         yield Series(families.TOKENS.name, (*version, "completion"), self.completion_tokens)
         for family, reasons in (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
+from functools import partial
 
 import pytest
 
-from router.snapshot import HeaderCondition, HeaderRoute, Limits, Timeouts
+from router.snapshot import HeaderCondition, HeaderRoute, Limits, Route, Rule, Timeouts
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
 from tests.support.raw import RawClient, get, post, wait_until
 from tests.support.upstreams import Upstream, Upstreams, naming
@@ -21,14 +23,18 @@ async def install(router: RunningDataPlane, upstreams: Upstreams, limits: Limits
     return v1
 
 
+def _are(active: Sized, number: int) -> bool:
+    return len(active) == number
+
+
 async def queue(router: RunningDataPlane, *requests: bytes) -> list[RawClient]:
     """Clients that wait in this order."""
     clients = []
-    for each in requests:
+    active = router.plane.active
+    for number, each in enumerate(requests, len(active) + 1):
         client = await router.connect()
-        before = len(router.plane.active)
         await client.send(each)
-        await wait_until(lambda before=before: len(router.plane.active) == before + 1)
+        await wait_until(partial(_are, active, number))
         clients.append(client)
     return clients
 
@@ -189,8 +195,6 @@ async def test_routes_have_places_of_their_own(
     router: RunningDataPlane, client: RawClient, upstreams: Upstreams
 ) -> None:
     v1, v2 = await upstreams.start("v1"), await upstreams.named("v2")
-    from router.snapshot import Rule
-
     router.install(
         route("one", version("v1", v1), rules=(Rule(path_prefix="/one"),), limits=FULL),
         route("two", version("v2", v2), rules=(Rule(path_prefix="/two"),), limits=FULL, order=1),
@@ -208,14 +212,14 @@ async def test_places_outlive_a_new_generation(
 ) -> None:
     v1, v2 = await upstreams.start("v1"), await upstreams.named("v2")
 
-    def chat(weight: float) -> object:
+    def chat(weight: float) -> Route:
         versions = canary("v2", v2, weight=weight), version("v1", v1, weight=100 - weight)
         return route("chat", *versions, limits=QUEUE)
 
-    router.install(chat(0))  # type: ignore[arg-type]
+    router.install(chat(0))
     first, second = await queue(router, get("/1"), get("/2"))
     call = await v1.next_call()
-    router.install(chat(100))  # type: ignore[arg-type]
+    router.install(chat(100))
     (third,) = await queue(router, get("/3"))
     assert (await client.ask(get("/4"))).status == 503
     await call.answer()

@@ -192,9 +192,7 @@ async def test_a_broken_chunk_of_a_request_is_answered_400_and_ends_the_upstream
     call = await v1.next_call()
     assert await call.read_chunk() == b"good"
     await client.send(BROKEN_CHUNKS[case] + SMUGGLED)
-    with pytest.raises((BrokenMessageError, ConnectionResetError, asyncio.IncompleteReadError)):
-        while await call.read_chunk():
-            pass
+    assert await call.read_broken_chunks() in (b"", b"body")
     call.finish()
     assert (await refused(client)).status == 400
     assert router.errors == {}
@@ -356,9 +354,7 @@ async def test_a_chunked_body_is_answered_413_once_it_is_too_large(
     assert router.errors == {}
 
 
-async def test_a_body_as_large_as_allowed_is_passed_on(
-    client: RawClient, small: Upstream
-) -> None:
+async def test_a_body_as_large_as_allowed_is_passed_on(client: RawClient, small: Upstream) -> None:
     small.replies = naming("v1")
     assert (await client.ask(post("/small", b"x" * 1000))).json()["echo"] == "x" * 1000
     assert (await client.ask(post("/large", b"x" * 5000))).json()["echo"] == "x" * 5000
@@ -407,9 +403,7 @@ async def test_a_model_that_is_no_string_is_named(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"messages": []}'])
-async def test_a_missing_model_is_named(
-    client: RawClient, routed: Upstream, body: bytes
-) -> None:
+async def test_a_missing_model_is_named(client: RawClient, routed: Upstream, body: bytes) -> None:
     answer = await client.ask(post(CHAT, body))
     assert (answer.status, answer.error["code"]) == (400, "model_required")
     assert answer.error["param"] == "model"

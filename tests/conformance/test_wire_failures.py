@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from router.snapshot import Health, Retry, Timeouts
+from router.snapshot import Health, Retry, Route, Timeouts
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
 from tests.support.raw import (
+    Answer,
     BrokenMessageError,
     RawClient,
     chunk,
@@ -17,6 +18,7 @@ from tests.support.raw import (
 )
 from tests.support.upstreams import (
     Call,
+    Replies,
     Upstream,
     Upstreams,
     closing,
@@ -80,9 +82,9 @@ async def test_a_server_that_comes_back_is_used_again(
 
 @pytest.mark.parametrize("how", [resetting, closing], ids=["reset", "close"])
 async def test_a_connection_that_ends_without_an_answer_is_answered_502(
-    router: RunningDataPlane, client: RawClient, v1: Upstream, how: object
+    router: RunningDataPlane, client: RawClient, v1: Upstream, how: Replies
 ) -> None:
-    v1.replies = how  # type: ignore[assignment]
+    v1.replies = how
     answer = await client.ask(post("/files", b"x"))
     assert (answer.status, answer.error["code"]) == (502, "upstream_reset")
     assert answer.field("x-model-version") == "v1"
@@ -182,7 +184,7 @@ async def test_routes_have_times_of_their_own(
     call.finish()
 
 
-async def _answered(client: RawClient, v1: Upstream) -> object:
+async def _answered(client: RawClient, v1: Upstream) -> Answer:
     await client.send(get("/again"))
     await (await v1.next_call()).answer()
     return await client.read_answer()
@@ -285,9 +287,7 @@ async def test_a_canary_without_a_healthy_endpoint_is_replaced_by_stable(
     (v1, _), (v2, sick) = await probed(upstreams, "v1"), await probed(upstreams, "v2")
     sick.health = "500 Sick"
     router.install(
-        route(
-            "chat", canary("v2", v2, weight=100), version("v1", v1, weight=0), health=PROBED
-        )
+        route("chat", canary("v2", v2, weight=100), version("v1", v1, weight=0), health=PROBED)
     )
     await wait_health(router, False, True)
     answer = await client.ask(post(CHAT, b"{}"))
@@ -300,14 +300,14 @@ async def test_health_outlives_a_change_of_weights(
 ) -> None:
     (one, sick), (other, _) = await probed(upstreams, "one"), await probed(upstreams, "other")
     sick.health = "500 Sick"
-    versions = [
-        route("chat", canary("v2", other, weight=weight), version("v1", one, other, weight=100 - weight),
-              health=PROBED)
-        for weight in (0, 10)
-    ]  # fmt: skip
-    router.install(versions[0])
+
+    def chat(weight: float) -> Route:
+        stable = version("v1", one, other, weight=100 - weight)
+        return route("chat", canary("v2", other, weight=weight), stable, health=PROBED)
+
+    router.install(chat(0))
     await wait_health(router, True, False, True)
-    router.install(versions[1])
+    router.install(chat(10))
     assert [each.healthy for each in router.plane.health()] == [True, False, True]
     servers = {(await client.ask(get())).json()["server"] for _ in range(10)}
     assert servers == {"other"}

@@ -106,8 +106,14 @@ async def test_only_the_models_value_changes_in_a_form(client: RawClient, v1: Up
     [
         ("/v2/models/llama/infer", "/v2/models/llama-0901/infer"),
         ("/v2/models/llama", "/v2/models/llama-0901"),
-        ("/v2/models/llama/versions/llama/ready?llama", "/v2/models/llama-0901/versions/llama/ready?llama"),
-        ("/v1/models/llama:predict?x=/v1/models/llama", "/v1/models/llama-0901:predict?x=/v1/models/llama"),
+        (
+            "/v2/models/llama/versions/llama/ready?llama",
+            "/v2/models/llama-0901/versions/llama/ready?llama",
+        ),
+        (
+            "/v1/models/llama:predict?x=/v1/models/llama",
+            "/v1/models/llama-0901:predict?x=/v1/models/llama",
+        ),
     ],
 )
 async def test_only_the_models_name_changes_in_a_path(
@@ -142,7 +148,10 @@ async def test_a_request_that_falls_back_gets_the_name_of_the_version_that_answe
     router: RunningDataPlane, client: RawClient, upstreams: Upstreams
 ) -> None:
     v1, broken = await upstreams.named("v1"), upstreams.refusing()
-    versions = canary("v2", broken, weight=100, model="new"), version("v1", v1, weight=0, model="old")
+    versions = (
+        canary("v2", broken, weight=100, model="new"),
+        version("v1", v1, weight=0, model="old"),
+    )
     router.install(route("chat", *versions, rules=(Rule(path=CHAT, model="llama"),)))
     assert (await client.ask(post(CHAT, b'{"model": "llama"}'))).status == 200
     assert v1.requests[0].body == b'{"model": "old"}'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -20,6 +19,7 @@ from tests.support.raw import (
 )
 from tests.support.upstreams import (
     Call,
+    Replies,
     Upstream,
     Upstreams,
     closing,
@@ -53,9 +53,9 @@ async def test_a_refused_endpoint_is_replaced_before_the_client_notices(
 
 @pytest.mark.parametrize("how", [resetting, closing], ids=["reset", "close"])
 async def test_a_connection_that_ends_without_an_answer_is_tried_on_another_endpoint(
-    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, how: object
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, how: Replies
 ) -> None:
-    bad = await upstreams.start("bad", how)  # type: ignore[arg-type]
+    bad = await upstreams.start("bad", how)
     good = await upstreams.named("good")
     router.install(route("chat", version("v1", bad, good)))
     for _ in range(2):
@@ -169,7 +169,8 @@ async def test_only_what_may_be_repeated_is_sent_again(
 
 
 @pytest.mark.parametrize(
-    ("methods", "repeated"), [((), set()), (("POST",), {"POST"}), (("GET", "POST"), {"GET", "POST"})]
+    ("methods", "repeated"),
+    [((), set()), (("POST",), {"POST"}), (("GET", "POST"), {"GET", "POST"})],
 )
 async def test_the_route_may_say_which_methods_are_repeated(
     router: RunningDataPlane,
@@ -254,7 +255,7 @@ async def test_a_request_is_repeated_byte_for_byte_even_if_it_was_not_yet_whole(
 
 # -- the canary's failures ---------------------------------------------------------------------
 
-CANARY_FAILS: dict[str, tuple[Callable[[Call], Awaitable[None]] | None, str, str]] = {
+CANARY_FAILS: dict[str, tuple[Replies | None, str, str]] = {
     "refused": (None, "502", "connect"),
     "reset": (resetting, "502", "reset"),
     "500": (failing("500 Internal"), "500", "upstream_5xx"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.dataplanes import RunningDataPlane
-from tests.support.raw import BrokenMessageError, RawClient, chunk, get, message, post
+from tests.support.raw import RawClient, chunk, get, message, post
 from tests.support.sse import DONE, delta, event, read_events, usage
 from tests.support.upstreams import Call, Upstream
 
@@ -33,17 +33,6 @@ async def relay(call: Call, client: RawClient, *events: bytes) -> None:
     for each in events:
         await call.send_chunk(each)
         assert await client.read_chunks(len(each)) == each
-
-
-async def read_broken(client: RawClient) -> bytes:
-    """The payload of a chunked body that does not end."""
-    payload = b""
-    try:
-        while part := await client.read_chunk():
-            payload += part
-    except (BrokenMessageError, ConnectionResetError):
-        return payload
-    raise AssertionError(f"the stream seems whole: {payload!r}")
 
 
 def error_of(stream: bytes) -> dict[str, Any]:
@@ -322,7 +311,7 @@ async def test_a_stream_that_ends_too_early_gets_an_error_event_and_is_counted_t
     begun = dialect.events[: -dialect.ends]
     await relay(call, client, *begun)
     await call.end_chunks()
-    assert error_of(await read_broken(client))["code"] == "upstream_truncated"
+    assert error_of(await client.read_broken_chunks())["code"] == "upstream_truncated"
     assert router.answers == {(*ERRORS_OF_V1, "200"): 1}
     assert router.errors == {(*ERRORS_OF_V1, "truncated"): 1}
 
@@ -345,7 +334,7 @@ async def test_a_stream_that_breaks_off_gets_an_error_event(
         await call.send(b"nonsense\r\n")
     else:
         router.jump(61)
-    stream = await read_broken(client)
+    stream = await client.read_broken_chunks()
     expected = {
         "close": ("upstream_truncated", {"truncated"}),
         "reset": ("upstream_truncated", {"truncated", "reset"}),
@@ -412,15 +401,13 @@ async def test_an_early_end_that_comes_with_the_head_is_seen(
     await call.send(message("HTTP/1.1 200 OK", *fields, body=body))
     call.finish()
     await client.read_head()
-    stream = await read_broken(client)
+    stream = await client.read_broken_chunks()
     assert stream.startswith(delta("a"))
     assert error_of(stream)["code"] == "upstream_truncated"
     assert router.errors == {(*ERRORS_OF_V1, "truncated"): 1}
 
 
-async def test_a_json_error_to_a_stream_request_stays_json(
-    client: RawClient, v1: Upstream
-) -> None:
+async def test_a_json_error_to_a_stream_request_stays_json(client: RawClient, v1: Upstream) -> None:
     await client.send(post(CHAT, {"stream": True}))
     await (await v1.next_call()).answer_json({"error": {"message": "bad"}}, status="400 Bad")
     answer = await client.read_answer()

@@ -56,9 +56,7 @@ BROKEN: Final = {
     "length beyond all bounds": head("Content-Length: " + "9" * 40, length=False),
     "unknown coding": head("Transfer-Encoding: gzip", length=False),
     "chunked is not last": head("Transfer-Encoding: chunked, gzip", length=False),
-    "chunked twice": head(
-        "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", length=False
-    ),
+    "chunked twice": head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", length=False),
     "chunked with vertical tab": head("Transfer-Encoding: \x0bchunked", length=False),
     "chunked in 1.0": head("Transfer-Encoding: chunked", line="HTTP/1.0 200 OK", length=False),
     "switching protocols": head(line="HTTP/1.1 101 Switching", length=False),
@@ -161,16 +159,16 @@ async def test_transfer_encoding_overrides_a_length_and_the_connection_is_not_us
 
 
 async def test_equal_lengths_are_one(client: RawClient, v1: Upstream) -> None:
-    v1.replies = saying(message("HTTP/1.1 200 OK", "Content-Length: 2", LENGTH[:-1] + "2", body=b"ok"))
+    v1.replies = saying(
+        message("HTTP/1.1 200 OK", "Content-Length: 2", LENGTH[:-1] + "2", body=b"ok")
+    )
     answer = await client.ask(get())
     assert answer.body == b"ok"
     assert answer.head.all("content-length") == ["2"]
 
 
 @pytest.mark.parametrize("line", ["HTTP/1.1 200", "HTTP/1.1 200 ", "HTTP/1.1 200 Tr\xe8s bien"])
-async def test_the_reason_of_a_status_is_free(
-    client: RawClient, v1: Upstream, line: str
-) -> None:
+async def test_the_reason_of_a_status_is_free(client: RawClient, v1: Upstream, line: str) -> None:
     v1.replies = saying(message(line, LENGTH, body=b"good"))
     answer = await client.ask(get())
     assert (answer.status, answer.body) == (200, b"good")

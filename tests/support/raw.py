@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -222,6 +222,16 @@ class Wire:
             got += part
         return got
 
+    async def read_broken_chunks(self) -> bytes:
+        """The payload of a chunked body that must break off, that is, come without its end."""
+        payload = b""
+        try:
+            while part := await self.read_chunk():
+                payload += part
+        except (BrokenMessageError, ConnectionResetError):
+            return payload
+        raise AssertionError(f"the body seems whole: {payload!r}")
+
     async def pieces(self, head: Head, *, bodiless: bool = False) -> AsyncIterator[bytes]:
         """The body of a message, piece by piece.
 
@@ -376,7 +386,7 @@ async def wait_until(true: Callable[[], object], what: str = "") -> None:
     """
     try:
         async with asyncio.timeout(DEADLINE_S):
-            while not true():
+            while not true():  # noqa: ASYNC110 - there is no event for what a test looks at
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise TimeoutError(what or "the condition stays false") from None
@@ -391,12 +401,3 @@ async def wait_settled(number: Callable[[], int], quiet_s: float = 0.15) -> int:
         since = since + 0.025 if now == last else 0.0
         last = now
     return last
-
-
-@asynccontextmanager
-async def running(*coroutines: Any) -> AsyncIterator[None]:
-    """Run these beside the block, and wait for them at its end."""
-    async with asyncio.TaskGroup() as group:
-        for each in coroutines:
-            group.create_task(each)
-        yield

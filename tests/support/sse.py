@@ -17,7 +17,9 @@ def event(value: Any, name: str = "") -> bytes:
 
 def delta(text: str | None = None, *, finish: str | None = None, role: str | None = None) -> bytes:
     """One chunk of an OpenAI chat stream."""
-    content = {key: value for key, value in (("role", role), ("content", text)) if value is not None}
+    content = {
+        key: value for key, value in (("role", role), ("content", text)) if value is not None
+    }
     choice = {"index": 0, "delta": content, "finish_reason": finish}
     return event({"id": "c1", "object": "chat.completion.chunk", "choices": [choice]})
 

@@ -97,9 +97,7 @@ class Call(Wire):
         """Read the request and begin a chunked answer."""
         await self.read_request()
         kind = ("Content-Type: text/event-stream",) if stream else ()
-        await self.send(
-            message(f"HTTP/1.1 {status}", "Transfer-Encoding: chunked", *kind, *fields)
-        )
+        await self.send(message(f"HTTP/1.1 {status}", "Transfer-Encoding: chunked", *kind, *fields))
 
     async def send_chunk(self, payload: bytes) -> None:
         await self.send(chunk(payload))

@@ -159,10 +159,9 @@ class Connection(asyncio.Protocol):
             # An idle connection has nothing to say; what it says would poison the next exchange.
             self._close()
             return
-        self.received = True
         try:
             decoder = self._decoder
-            if decoder is not None and self._head_seen:
+            if decoder is not None:
                 payload = decoder.feed(data)
                 if decoder.done:
                     self._end_chunks(decoder, payload)
@@ -204,6 +203,7 @@ class Connection(asyncio.Protocol):
     # -- reading -----------------------------------------------------------------------------
 
     def _take_head(self, data: bytes) -> None:
+        self.received = True
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
@@ -297,6 +297,7 @@ class Connection(asyncio.Protocol):
         user = self.user
         assert user is not None
         self.user = None
+        self._decoder = None
         self.served += 1
         if self._reusable and self._request_sent:
             if self._paused:
