@@ -32,6 +32,8 @@ from router.routing.replay import may_repeat
 
 _MAX_STARTS: Final = 4
 
+Place = tuple[bytes, bytes]
+
 
 class Refusal(RouterError):  # noqa: N818 - an answer, not a mishap
     """The request is not forwarded; `code` is the answer."""
@@ -65,7 +67,7 @@ class Plan:
         "destinations",
         "in_path",
         "inspects",
-        "last_endpoint",
+        "last_place",
         "last_start",
         "last_version",
         "nodes",
@@ -79,9 +81,9 @@ class Plan:
         self.inspects: Final = needs_model(self.nodes) and self.in_path is None
         self.boundary: Final = form_boundary(head.field(b"content-type") or b"")
         self.destinations: Final[dict[str | None, Destination]] = {}
-        self._starts: dict[tuple[LiveVersion, EndpointState], bytes] = {}
+        self._starts: dict[tuple[LiveVersion, Place], bytes] = {}
         self.last_version: LiveVersion | None = None
-        self.last_endpoint: EndpointState | None = None
+        self.last_place: Place | None = None
         self.last_start = b""
 
     def looks_inside(self, route: LiveRoute) -> bool:
@@ -97,18 +99,19 @@ class Plan:
         forwarded: bytes,
     ) -> bytes:
         """The forwarded head up to its request id and framing."""
-        start = self._starts.get((version, endpoint))
+        key = (version, endpoint.place)
+        start = self._starts.get(key)
         if start is None:
             if len(self._starts) >= _MAX_STARTS:  # an idle connection should stay small
                 self._starts.clear()
-            start = self._starts[version, endpoint] = request_start(
+            start = self._starts[key] = request_start(
                 head,
                 target=self._target(head, version, endpoint.base_path),
                 authority=endpoint.authority or head.host or endpoint.origin.authority,
                 kept=head.kept_without(route.steering) if route.steering else head.kept,
                 extra=forwarded + b"x-request-id: ",
             )
-        self.last_version, self.last_endpoint, self.last_start = version, endpoint, start
+        self.last_version, self.last_place, self.last_start = version, endpoint.place, start
         return start
 
     def _target(self, head: RequestHead, version: LiveVersion, base_path: bytes) -> bytes:

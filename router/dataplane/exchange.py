@@ -427,7 +427,7 @@ class Exchange:
                 length += len(renamed) - len(body)
             body = renamed
         plan = self._plan
-        if plan.last_endpoint is endpoint and plan.last_version is version:
+        if plan.last_place is endpoint.place and plan.last_version is version:
             start = plan.last_start
         else:
             start = plan.start(head, route, version, endpoint, self._client.forwarded)

@@ -5,6 +5,7 @@ three take constant time however many endpoints there are.  Chance comes in as `
 in [0, 1).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -24,12 +25,13 @@ E = TypeVar("E", bound=Loaded)
 
 _FEW: Final = 8
 """Up to so many endpoints, looking at each costs less than keeping them in order."""
+_TURN: Final = 8
 
 
 class Balancer(Protocol[E]):
     """Chooses; one that `tracks` is told when a request begins and ends at an endpoint.
 
-    The caller changes `in_flight` before it tells.
+    The caller changes `in_flight` by one before it tells.
     """
 
     tracks: bool
@@ -101,31 +103,25 @@ class FewestOfFew(_Untracked, Generic[E]):
 
 
 class LeastRequest(Generic[E]):
-    """The endpoint with the fewest requests in flight, of many; among equals the one idle longest.
+    """The endpoint with the fewest requests in flight, of many; equals take turns.
 
     Endpoints stand in one ordered set for each number of requests in flight, so the least one is
-    found without looking at the others.
+    found without looking at the others.  A turn is `_TURN` requests on average: going through 500
+    endpoints one request at a time would find each one's connection cold (+14 µs a request).
     """
 
-    __slots__ = ("_levels", "_lowest", "_where")
+    __slots__ = ("_ended", "_levels", "_lowest")
     tracks = True
     weighs_latency = False
 
     def __init__(self, endpoints: Iterable[E]) -> None:
-        self._levels: list[dict[E, None]] = [{}]
-        self._where: dict[E, int] = {}
+        members = list(endpoints)
+        highest = max((endpoint.in_flight for endpoint in members), default=0)
+        self._levels: list[OrderedDict[E, bool]] = [OrderedDict() for _ in range(highest + 2)]
         self._lowest = 0
-        for endpoint in endpoints:
-            self._put(endpoint, endpoint.in_flight)
-
-    def _put(self, endpoint: E, level: int) -> None:
-        levels = self._levels
-        while level >= len(levels):
-            levels.append({})
-        levels[level][endpoint] = None
-        self._where[endpoint] = level
-        if level < self._lowest:
-            self._lowest = level
+        self._ended = 0
+        for endpoint in members:
+            self._levels[endpoint.in_flight][endpoint] = True
 
     def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
@@ -134,25 +130,32 @@ class LeastRequest(Generic[E]):
         while not levels[lowest] and lowest < len(levels) - 1:
             lowest += 1
         self._lowest = lowest
-        for level in range(lowest, len(levels)):
-            for endpoint in levels[level]:
-                if not besides or endpoint not in besides:
-                    return endpoint
-        return None
+        for endpoint in levels[lowest]:
+            if not besides or endpoint not in besides:
+                return endpoint
+        others = (endpoint for level in levels[lowest + 1 :] for endpoint in level)
+        return next((endpoint for endpoint in others if endpoint not in besides), None)
 
     def began(self, endpoint: E) -> None:
         """See `Balancer`."""
-        self._move(endpoint)
+        levels, level = self._levels, endpoint.in_flight
+        if level == len(levels):
+            levels.append(OrderedDict())
+        if levels[level - 1].pop(endpoint, False):
+            levels[level][endpoint] = True
 
     def ended(self, endpoint: E) -> None:
         """See `Balancer`."""
-        self._move(endpoint)
-
-    def _move(self, endpoint: E) -> None:
-        level = self._where.get(endpoint)
-        if level is not None:  # else: no longer usable, its last requests are ending
-            del self._levels[level][endpoint]
-            self._put(endpoint, endpoint.in_flight)
+        levels, level = self._levels, endpoint.in_flight
+        # One that is not usable any more stands nowhere; its last requests are ending.
+        if level + 1 < len(levels) and levels[level + 1].pop(endpoint, False):
+            equals = levels[level]
+            equals[endpoint] = True
+            self._ended += 1
+            if self._ended % _TURN:
+                equals.move_to_end(endpoint, last=False)
+            if level < self._lowest:
+                self._lowest = level
 
 
 class PeakEwma(_Untracked, Generic[E]):

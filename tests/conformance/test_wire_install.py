@@ -49,7 +49,7 @@ async def test_no_request_sees_two_generations(
         await asyncio.sleep(0.003)
         install(generation)
     await asyncio.gather(*asking)
-    assert len(seen) > 10
+    assert len(seen) > 3
 
 
 async def test_nothing_fails_while_weights_move_under_load(

@@ -76,7 +76,8 @@ class RunningDataPlane:
         self.clients: list[RawClient] = []
         self.troubles: list[str] = []
         self._generation = 0
-        self._socket = socket.socket()
+        # asyncio turns Nagle's algorithm off only where the socket says that it speaks TCP.
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)
         if buffer_bytes is not None:  # inherited by accepted connections
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)

@@ -111,6 +111,17 @@ class Call(Wire):
         """Look for the next request on this connection."""
         self.finished.set()
 
+    async def wait_closed(self) -> None:
+        """Wait for the router to close; the call may be finished already.
+
+        Raises:
+            TimeoutError: it stays open.
+        """
+        if self.finished.is_set():
+            await wait_until(lambda: self.connection.closed, "the connection stays open")
+        else:
+            await super().wait_closed()
+
     def close(self) -> None:
         super().close()
         self.finish()
@@ -158,7 +169,8 @@ class Upstream:
 
     async def start(self, *, buffer_bytes: int | None = None) -> None:
         """Listen; small buffers make the kernel hold little for a peer that does not read."""
-        sock = socket.socket()
+        # asyncio turns Nagle's algorithm off only where the socket says that it speaks TCP.
+        sock = socket.socket(proto=socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
