@@ -67,7 +67,8 @@ def _resolve(what: str, host: str, port: int) -> tuple[int, SocketAddress]:
 
 
 def _open(what: str, family: int, address: SocketAddress, *, shared: bool) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts (uvloop always does).
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

@@ -321,6 +321,7 @@ class Exchange:
     def on_admitted(self) -> None:
         """A place has become free (see `admission.Waiter`); the version is chosen only now."""
         self._queued = False
+        self.deadline = NEVER
         destination = self._destination
         assert destination is not None
         version = destination.version or choose_version(destination, self._head, self._fields)

@@ -199,8 +199,7 @@ class DataPlane:
         if self._ticks % _SWEEP_EVERY == 0:
             for connection in [each for each in self.connections if each.deadline <= now]:
                 connection.on_deadline()
-            for origin in self._installer.origins.values():
-                origin.pool.sweep()
+            self._installer.sweep()
 
     def break_off_all(self) -> None:
         """The time to drain is over: what still runs ends with an error."""

@@ -7,6 +7,7 @@ count.  `install` ends in one assignment by its caller: a request sees the old t
 one, never a mixture.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -168,6 +169,7 @@ class Table:
         "body_reader",
         "generation_field",
         "index",
+        "least_body_limit",
         "max_body_bytes",
         "max_inspect_bytes",
         "routes",
@@ -189,6 +191,9 @@ class Table:
         self.body_reader: Final = BodyReader(names)
         limits = [route.limits for route in snapshot.routes]
         self.max_body_bytes: Final = max((limit.max_body_bytes for limit in limits), default=0)
+        self.least_body_limit: Final = min(
+            (each.max_body_bytes for each in limits), default=sys.maxsize
+        )
         self.max_inspect_bytes: Final = max(
             (limit.max_inspect_bytes for limit in limits), default=0
         )
@@ -243,6 +248,11 @@ class Installer:
             live = {(route.spec.name, name) for route in routes.values() for name in route.versions}
             self._recorders.forget(live)
         return Table(snapshot, routes, old)
+
+    def sweep(self) -> None:
+        """Close upstream connections that are idle too long."""
+        for origin in self.origins.values():
+            origin.pool.sweep()
 
     def close(self) -> None:
         """End probes, look-ups and idle connections."""

@@ -173,6 +173,7 @@ class WorkerRecorder:
         self.queue_refusals: Final[dict[tuple[str, str], int]] = {}
         self.log_dropped = 0
         self._versions: dict[tuple[str, str], VersionRecorder] = {}
+        self._live: set[tuple[str, str]] | None = None
 
     def version(self, route: str, version: str) -> VersionRecorder:
         """The recorder of one version, made when it is first asked for."""
@@ -191,15 +192,22 @@ class WorkerRecorder:
         self.overhead_response.fold()
 
     def forget(self, live: set[tuple[str, str]]) -> None:
-        """Drop recorders of versions that are gone; requests still running keep theirs."""
-        self._versions = {
-            key: recorder
-            for key, recorder in self._versions.items()
-            if key in live or recorder.in_flight
-        }
+        """Drop recorders of versions that are gone; requests that still run keep theirs."""
+        self._live = live
+        self._drop_departed()
+
+    def _drop_departed(self) -> None:
+        live = self._live
+        if live is not None:
+            self._versions = {
+                key: recorder
+                for key, recorder in self._versions.items()
+                if key in live or recorder.in_flight
+            }
 
     def series(self, *, everything: bool = False) -> list[Series]:
         """What changed since the last call (all of it with `everything`), as absolute values."""
+        self._drop_departed()
         rows: list[Series] = []
         for recorder in self._versions.values():
             if recorder.changed or everything:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from router.dataplane import replies
 from router.dataplane.exchange import Exchange
 from router.errors import CLIENT_GONE_STATUS, ErrorCode
-from router.http1.grammar import ProtocolError, field_pairs
+from router.http1.grammar import MAX_HEAD, ProtocolError, field_pairs
 from router.http1.reader import HeadReader
 from router.http1.request import RequestHead, parse_request
 from router.http1.response import ResponseHead
@@ -80,15 +80,21 @@ class AsgiClient:
         "_full",
         "_out",
         "_out_bytes",
+        "_plane",
         "_readable",
+        "_receiver",
         "_sized",
         "_waiter",
         "exchange",
         "forwarded",
+        "incomplete",
         "peer",
     )
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, plane: "DataPlane", peer: Peer) -> None:
+        self._plane = plane
+        self._receiver: asyncio.Task[None] | None = None
+        self.incomplete = False  # the request's body has not been received whole
         self.forwarded = peer.forwarded
         self.peer = peer.address
         self.exchange: Exchange | None = None
@@ -135,6 +141,8 @@ class AsgiClient:
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
         """See `exchange.Client`."""
+        if self.incomplete or self._plane.draining:
+            fields += b"connection: close\r\n"
         headers = field_pairs(fields + b"content-length: %d\r\n" % len(body))
         self._out.append({"type": "http.response.start", "status": status, "headers": headers})
         self.body(body, None, True)
@@ -161,11 +169,33 @@ class AsgiClient:
         self._wake()
 
     def _wake(self) -> None:
+        if self._receiver is not None:
+            self._receiver.cancel()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     # -- the two directions ------------------------------------------------------------------
+
+    async def receive_first(self, exchange: Exchange, receive: Receive) -> Message:
+        """Receive what most often is the whole body, without a task, but not for ever.
+
+        If the exchange's time is over first, it has written its answer: that ends the wait.
+        """
+        plane = self._plane
+        exchange.deadline = plane.now() + plane.settings.body_timeout_s
+        plane.active.add(exchange)
+        task = self._receiver = asyncio.current_task()
+        assert task is not None
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if not self._out:
+                raise  # the server's own
+            task.uncancel()
+            return {"type": "http.request", "more_body": True}
+        finally:
+            self._receiver = None
 
     async def read_body(self, exchange: Exchange, receive: Receive) -> None:
         """Feed the request's body, as far as the exchange wants it."""
@@ -178,6 +208,7 @@ class AsgiClient:
                 self._gone(exchange)
                 return
             complete = not message.get("more_body", False)
+            self.incomplete = not complete
             exchange.feed(message.get("body", b""), complete)
 
     async def watch(self, exchange: Exchange, receive: Receive) -> None:
@@ -215,17 +246,26 @@ class AsgiClient:
 
 
 def _raw_head(scope: Scope) -> bytes:
-    """Put the request's head together again."""
+    """Put the request's head together again.
+
+    Raises:
+        ProtocolError: it is none that the native door would take.
+    """
     target = scope["raw_path"] or scope["path"].encode()
     if scope["query_string"]:
         target += b"?" + scope["query_string"]
     headers = scope["headers"]
+    if scope["http_version"] == "0.9":
+        raise ProtocolError("request_line", "malformed request line")
     http1 = scope["http_version"] in ("1.0", "1.1")
     if not http1 and not any(name == b"host" for name, _ in headers):
         headers = [(b"host", b""), *headers]  # HTTP/2 servers may give :authority alone
     fields = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
     version = b"1.0" if scope["http_version"] == "1.0" else b"1.1"
-    return b"%b %b HTTP/%b\r\n%b\r\n" % (scope["method"].encode(), target, version, fields)
+    head = b"%b %b HTTP/%b\r\n%b\r\n" % (scope["method"].encode(), target, version, fields)
+    if len(head) > MAX_HEAD:
+        raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
+    return head
 
 
 async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send) -> None:
@@ -233,11 +273,12 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
     if scope["type"] != "http":
         raise NotImplementedError(f"no {scope['type']} on the traffic port")
     peer = plane.peers.of(plane, scope)
-    client = AsgiClient(peer)
+    client = AsgiClient(plane, peer)
     try:
         head, length = peer.reader.read(_raw_head(scope))
     except ProtocolError as error:
         plane.count_refusal(str(error.code.status), error.reason)
+        client.incomplete = True  # whatever follows cannot be told from a body
         _refuse(client, error.code, str(error))
         await client.write(send)
         return
@@ -252,15 +293,18 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
 
     try:
         first: Message = {"type": "http.request"}
-        if head.expects_continue:
-            # Receiving is what makes the server ask for the body.
+        client.incomplete = bool(length) or head.chunked
+        if head.expects_continue or (length or 0) > min(HIGH_WATER, plane.table.least_body_limit):
+            # It may be refused by its head alone; and receiving makes the server ask for the body.
             first["more_body"] = True
-        elif length or head.chunked:
-            first = await receive()
+        elif client.incomplete:
+            first = await client.receive_first(exchange, receive)
         if first["type"] == "http.disconnect":
             return
         complete = not first.get("more_body", False)
-        exchange.begin(first.get("body", b""), complete)
+        client.incomplete = client.incomplete and not complete
+        if not exchange.done:
+            exchange.begin(first.get("body", b""), complete)
         if not complete and not exchange.done:
             reading = loop.create_task(_read_and_watch(client, exchange, receive))
         elif not exchange.done:

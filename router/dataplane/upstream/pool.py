@@ -95,12 +95,10 @@ class Pool:
                 pending.user.on_connect_failed(str(error), timeout=False)
             return
         self._all.add(connection)
-        if self._closed:
-            connection.discard()
-        elif pending.user is None:
-            self.give_back(connection)
-        else:
+        if pending.user is not None:
             pending.user.on_connected(connection)
+        else:
+            self.give_back(connection)
 
     def _tls_context(self, tls: Tls) -> ssl.SSLContext:
         if self._ssl is None:
