@@ -3,7 +3,9 @@
 `server`     the worker: state, deadlines, uvicorn, drain
 `frontends`  the two doors: native (a protocol class) and asgi
 `exchange`   the whole way of one request, both directions
+`client`     what an exchange needs of a door
 `decide`     where it goes
+`relay`      answers that come in several reads, streams above all
 `record`     what it leaves behind; `accesslog` writes it down
 `replies`    answers of the router's own
 `admission`  how many may be in at once

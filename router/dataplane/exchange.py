@@ -16,9 +16,11 @@ This is the hot path: per request every call and every field costs, in an interp
 the system calls between have pushed out of the caches.  `make bench` before and after a change.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from router.dataplane import replies
+from router.dataplane.client import Client
 from router.dataplane.decide import (
     Destination,
     Plan,
@@ -31,14 +33,14 @@ from router.dataplane.decide import (
     unknown_model,
     upstream_body,
 )
-from router.dataplane.record import AnswerObserver, book_answer, book_report, book_usage
+from router.dataplane.record import AnswerObserver, book_answer, book_report
+from router.dataplane.relay import AnswerRelay, StreamRelay
 from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.upstream.connection import HIGH_WATER, Connection
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import PendingConnection
 from router.errors import CLIENT_GONE_STATUS, ErrorCode, FailureReason
 from router.http1.chunked import END, frame_chunk
-from router.http1.events import StreamObserver, error_event
 from router.http1.request import CHUNKED_FIELD, RequestHead
 from router.http1.response import ResponseHead
 from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
@@ -51,50 +53,6 @@ NEVER: Final = float("inf")
 LOOK_AHEAD: Final = 16 * 1024
 COPY_UP_TO: Final = 32 * 1024
 """Up to so many bytes, joining a head with its body costs less than a second write."""
-
-
-class Client(Protocol):
-    """The client's side of one exchange: what a door offers."""
-
-    forwarded: bytes
-    """Field lines that tell the model server who called (Via, X-Forwarded-*)."""
-    peer: str
-
-    def ask_for_body(self) -> None:
-        """Send 100 Continue if the client waits for it."""
-        ...
-
-    def start(
-        self,
-        head: ResponseHead,
-        length: int | None,
-        extra: bytes,
-        body: bytes,
-        framed: bytes | None,
-        ended: bool,
-    ) -> None:
-        """Relay an answer's head, with what came of its body; `extra` are field lines."""
-        ...
-
-    def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
-        """Relay more of the body, or its end."""
-        ...
-
-    def reply(self, status: int, fields: bytes, body: bytes) -> None:
-        """Send an answer of the router's own, whole."""
-        ...
-
-    def break_off(self, last_words: bytes) -> None:
-        """End a begun answer so that the client sees it is not whole."""
-        ...
-
-    def pause_reading(self) -> None:
-        """Take no more of the request's body for now."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        ...
 
 
 class Exchange:
@@ -114,30 +72,25 @@ class Exchange:
         "_first_byte_at",
         "_head",
         "_held",
-        "_idle_s",
         "_kept_whole",
-        "_last_chunk_at",
         "_looked_ahead",
-        "_observe_gap",
-        "_observer",
         "_pending",
         "_pieces",
         "_plan",
         "_plane",
         "_queued",
         "_received",
-        "_recorder",
+        "_relay",
         "_request_id",
         "_sent_at",
         "_stale_retried",
-        "_started_at",
-        "_stream",
         "_tried",
         "_upstream_full",
         "_version",
         "bytes_out",
         "deadline",
         "done",
+        "started_at",
         "status",
     )
 
@@ -153,7 +106,7 @@ class Exchange:
         self._client = client
         self._head = head
         self._content_length = content_length
-        self._started_at = now
+        self.started_at = now
         self._plan: Plan = plan_of(plane.table, head)
         self._request_id: bytes = head.request_id or plane.next_request_id()
         # collect
@@ -178,8 +131,7 @@ class Exchange:
         self._sent_at = 0.0  # 0: no model server can have seen the request
         # relay
         self._first_byte_at = 0.0  # 0: no answer has begun
-        self._stream: StreamObserver | None = None
-        self._observer: AnswerObserver | None = None
+        self._relay: StreamRelay | AnswerRelay | None = None
         self._client_full = False
         self._upstream_full = False
         self._failure: FailureReason | None = None
@@ -187,6 +139,11 @@ class Exchange:
         self.status = 0
         self.deadline = NEVER
         self.done = False
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The worker's clock."""
+        return self._plane.now
 
     def __repr__(self) -> str:
         where = self._destination.route.spec.name if self._destination else "unrouted"
@@ -453,7 +410,7 @@ class Exchange:
             self.deadline = now + plane.settings.body_timeout_s
             self._client.ask_for_body()
             self._client.resume_reading()
-        plane.observe_request_overhead(now - self._started_at)
+        plane.observe_request_overhead(now - self.started_at)
 
     def _start_unsized(self, start: bytes, body: bytes) -> bytes:
         """The forwarded head of a request without Content-Length, and what is there of a body."""
@@ -523,21 +480,36 @@ class Exchange:
         self._first_byte_at = now
         self._pieces = []
         self._kept_whole = False
-        version.recorder.first_byte.observe(now - self._started_at)
+        recorder = version.recorder
+        recorder.first_byte.observe(now - self.started_at)
+        extra = self._extra_fields(version)
         if head.is_event_stream:
-            self._start_stream(head, length, body, framed, ended, now)
+            stream = StreamRelay(self, self._client, recorder, self._held_route.idle_s, now)
+            self._hand_over(stream)
+            stream.start(head, length, extra, body, framed, ended)
             return
         self.bytes_out = len(body)
-        extra = self._extra_fields(version)
-        self._client.start(head, length, extra, body, framed, ended)
+        reports = head.is_json and status == 200
         if not ended:
-            if head.is_json and status == 200:
-                self._observer = AnswerObserver(body)
-            self._set_idle_deadline(now)
-            return
-        if head.is_json and status == 200:
-            book_report(version.recorder, body)
-        self._complete(now)
+            relay = AnswerRelay(self, self._client, recorder, self._held_route.idle_s, now)
+            self._hand_over(relay.observe(AnswerObserver(body) if reports else None))
+        self._client.start(head, length, extra, body, framed, ended)
+        if ended:
+            if reports:
+                book_report(recorder, body)
+            self.complete(now)
+
+    def on_response_body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
+        """See `connection.UpstreamUser`; from the head on, a relay hears of the body."""
+        raise AssertionError("unreachable: a relay has taken over")
+
+    def _hand_over(self, relay: StreamRelay | AnswerRelay) -> None:
+        """Let the relay hear what else comes of the answer."""
+        self._relay = relay
+        self.deadline = relay.due
+        connection = self._connection
+        if connection is not None and connection.user is self:
+            connection.user = relay
 
     def _extra_fields(self, version: LiveVersion | None) -> bytes:
         return b"%b%bx-request-id: %b\r\n" % (
@@ -546,92 +518,11 @@ class Exchange:
             self._request_id,
         )
 
-    def _start_stream(
-        self,
-        head: ResponseHead,
-        length: int | None,
-        body: bytes,
-        framed: bytes | None,
-        ended: bool,
-        now: float,
-    ) -> None:
-        version = self._version
-        stream = self._stream = StreamObserver()
-        self._last_chunk_at = now
-        self._idle_s = self._held_route.spec.timeouts.idle_s
-        self._observe_gap = self._held_version.recorder.inter_chunk.observe
-        if body:
-            self._observe_chunk(stream, body, now)
-        truncated = ended and stream.truncated
-        extra = self._extra_fields(version)
-        self._client.start(head, length, extra, body, framed, ended and not truncated)
-        self._after_chunk(stream, now, ended, truncated)
-
-    def on_response_body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
-        """See `connection.UpstreamUser`."""
-        now = self._plane.now()
-        stream = self._stream
-        if stream is None:
-            self._relay_body(body, framed, ended, now)
-            return
-        if not ended and stream.content:  # one more token
-            # `deadline` stays: `on_deadline` looks at the last chunk's time.
-            self._observe_gap(now - self._last_chunk_at)
-            self._last_chunk_at = now
-            self.bytes_out += len(body)
-            stream.feed(body)
-            self._client.body(body, framed, False)
-            return
-        if body:
-            self._observe_gap(now - self._last_chunk_at)
-            self._last_chunk_at = now
-            self._observe_chunk(stream, body, now)
-        truncated = ended and stream.truncated
-        self._client.body(body, framed, ended and not truncated)
-        self._after_chunk(stream, now, ended, truncated)
-
-    def _relay_body(self, body: bytes, framed: bytes | None, ended: bool, now: float) -> None:
-        self.bytes_out += len(body)
-        if self._observer is not None:
-            self._observer.feed(body)
-        self._client.body(body, framed, ended)
-        if not ended:
-            self._set_idle_deadline(now)
-            return
-        if self._observer is not None:
-            self._observer.book(self._held_version.recorder)
-        self._complete(now)
-
-    def _observe_chunk(self, stream: StreamObserver, body: bytes, now: float) -> None:
-        self.bytes_out += len(body)
-        if stream.content:
-            stream.feed(body)
-            return
-        stream.feed(body)
-        if stream.content:
-            self._held_version.recorder.first_token.observe(now - self._started_at)
-
-    def _after_chunk(
-        self, stream: StreamObserver, now: float, ended: bool, truncated: bool
-    ) -> None:
-        if not ended:
-            self._set_idle_deadline(now)
-        elif truncated:
-            self._break_off(
-                FailureReason.TRUNCATED, ErrorCode.UPSTREAM_TRUNCATED, "the stream ended too early"
-            )
-        else:
-            if stream.failed:
-                self._failure = FailureReason.STREAM_ERROR
-            book_usage(self._held_version.recorder, stream)
-            self._complete(now)
-
-    def _set_idle_deadline(self, now: float) -> None:
-        self.deadline = now + self._held_route.spec.timeouts.idle_s
-
-    def _complete(self, answered_at: float) -> None:
-        """The answer has been relayed whole."""
-        if self.status >= 500 and self._failure is None:
+    def complete(self, answered_at: float, failure: FailureReason | None = None) -> None:
+        """The answer has been relayed whole; `failure` is what it said itself."""
+        if failure is not None:
+            self._failure = failure
+        elif self.status >= 500:
             self._failure = FailureReason.UPSTREAM_5XX
         self._release()
         plane = self._plane
@@ -644,16 +535,20 @@ class Exchange:
         self._client_full = True
         if self._connection is not None:
             self._connection.pause()
-            if self._first_byte_at:
-                self._set_idle_deadline(self._plane.now())
+            self._wait_anew()
 
     def on_client_drained(self) -> None:
         """The client has caught up."""
         self._client_full = False
         if self._connection is not None:
             self._connection.resume()
-            if self._first_byte_at:
-                self._set_idle_deadline(self._plane.now())
+            self._wait_anew()
+
+    def _wait_anew(self) -> None:
+        """Whoever is waited for now, client or model server, has its whole time."""
+        if self._relay is not None:
+            self._relay.heard_at = self._plane.now()
+            self.deadline = self._relay.due
 
     # -- what goes wrong ---------------------------------------------------------------------
 
@@ -664,7 +559,7 @@ class Exchange:
         stale = connection.served > 0 and not connection.received
         self._release()
         if self._first_byte_at:
-            self._break_off(
+            self.break_off(
                 FailureReason.TRUNCATED if broken is None else FailureReason.RESET,
                 ErrorCode.UPSTREAM_TRUNCATED if broken is None else ErrorCode.UPSTREAM_PROTOCOL,
                 "the model server broke off its answer",
@@ -692,11 +587,9 @@ class Exchange:
 
     def on_deadline(self) -> None:
         """The phase's time is over; called by the worker's tick."""
-        if self._stream is not None and not self._client_full:
-            due = self._last_chunk_at + self._idle_s
-            if due > self._plane.now():
-                self.deadline = due
-                return
+        if self._relay is not None and self._relay.due > self._plane.now():
+            self.deadline = self._relay.due  # not set anew for each chunk
+            return
         self.deadline = NEVER
         if self._queued:
             self._plane.count_queue_refusal(self._held_route.spec.name, "deadline")
@@ -707,7 +600,7 @@ class Exchange:
         elif not self._body_complete and not self._upstream_full:
             self._refuse(ErrorCode.REQUEST_TIMEOUT, "the request's body did not come in time")
         elif self._first_byte_at:
-            self._break_off(
+            self.break_off(
                 FailureReason.TIMEOUT, ErrorCode.UPSTREAM_TIMEOUT, "the model server fell silent"
             )
         else:
@@ -820,7 +713,7 @@ class Exchange:
         """Answer with an error; or, if an answer has begun, end it visibly."""
         self._release()
         if self._first_byte_at:
-            self._break_off(self._failure, code, message)
+            self.break_off(self._failure, code, message)
             return
         if self._version is None:
             self._plane.count_unrouted(code.code)
@@ -833,16 +726,12 @@ class Exchange:
         self._client.reply(status, fields + self._extra_fields(self._version), body)
         self._finish(self._plane.now())
 
-    def _break_off(self, failure: FailureReason | None, code: ErrorCode, message: str) -> None:
+    def break_off(self, failure: FailureReason | None, code: ErrorCode, message: str) -> None:
         """End an answer that has begun: a stream with an error event, anything else abruptly."""
         self._release()
         self._failure = failure
-        last_words = b""
-        if self._stream is not None:
-            event = error_event(replies.error_body(code, message))
-            # In the middle of an event, its line must end before the next event can begin.
-            last_words = event if self._stream.at_event_start else b"\n\n" + event
-        self._client.break_off(last_words)
+        words = self._relay.last_words(code, message) if self._relay is not None else b""
+        self._client.break_off(words)
         self._finish(self._plane.now())
 
     # -- release and finish: each exactly once -----------------------------------------------
@@ -857,7 +746,7 @@ class Exchange:
         endpoint.ended()
         if connection is not None:
             self._connection = None
-            if connection.user is self:
+            if connection.user is not None and connection.user in (self, self._relay):
                 connection.discard()
         elif self._pending is not None:
             self._pending.abandon()
@@ -878,7 +767,7 @@ class Exchange:
             if self._failure is not None:
                 version.counts.errors[self._failure] += 1
             if status != CLIENT_GONE_STATUS:
-                recorder.duration.observe(now - self._started_at)
+                recorder.duration.observe(now - self.started_at)
             self._held_route.admission.leave()
         elif self._queued:
             self._queued = False
@@ -894,7 +783,7 @@ class Exchange:
     def _describe(self, now: float) -> dict[str, object]:
         """One line of the access log; times in seconds since the request was accepted."""
         version = self._version.spec if self._version else None
-        first_byte = self._first_byte_at - self._started_at if self._first_byte_at else None
+        first_byte = self._first_byte_at - self.started_at if self._first_byte_at else None
         return {
             "time": self._plane.clock.wall(),
             "request_id": self._request_id.decode("latin-1"),
@@ -910,7 +799,7 @@ class Exchange:
             "bytes_in": self._received,
             "bytes_out": self.bytes_out,
             "first_byte_s": round(first_byte, 6) if first_byte is not None else None,
-            "duration_s": round(now - self._started_at, 6),
+            "duration_s": round(now - self.started_at, 6),
             "attempts": self._attempts,
             "reason": self._failure.value if self._failure else None,
         }

@@ -104,6 +104,7 @@ class LiveRoute:
         "budget",
         "first_byte_s",
         "header_routes",
+        "idle_s",
         "max_body_bytes",
         "max_replay_bytes",
         "renames",
@@ -145,6 +146,7 @@ class LiveRoute:
         self.max_body_bytes: Final = spec.limits.max_body_bytes
         self.max_replay_bytes: Final = spec.limits.max_replay_bytes
         self.first_byte_s: Final = spec.timeouts.first_byte_s
+        self.idle_s: Final = spec.timeouts.idle_s
         if old is not None and old.spec.retry == spec.retry:
             self.budget: RetryBudget = old.budget
         else:

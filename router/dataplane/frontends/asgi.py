@@ -107,7 +107,7 @@ class AsgiClient:
         self._ended = False
         self._broken_off = False
 
-    # -- what an exchange calls (see exchange.Client) ------------------------------------------
+    # -- what an exchange calls (see client.Client) ------------------------------------------
 
     def ask_for_body(self) -> None:
         """The server sends 100 Continue itself, when the body is received."""
@@ -121,7 +121,7 @@ class AsgiClient:
         framed: bytes | None,
         ended: bool,
     ) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         headers = head.kept_pairs() + field_pairs(extra)
         if length is not None and not head.bodiless:  # servers count what a 304 only announces
             headers.append((b"content-length", b"%d" % length))
@@ -130,7 +130,7 @@ class AsgiClient:
         self.body(body, framed, ended)
 
     def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         self._ended = ended
         self._put({"type": "http.response.body", "body": body, "more_body": not ended})
         if not ended:
@@ -140,7 +140,7 @@ class AsgiClient:
                 self.exchange.on_client_full()
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if self.incomplete or self._plane.draining:
             fields += b"connection: close\r\n"
         headers = field_pairs(fields + b"content-length: %d\r\n" % len(body))
@@ -148,19 +148,19 @@ class AsgiClient:
         self.body(body, None, True)
 
     def break_off(self, last_words: bytes) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if last_words and not self._sized:
             self._put({"type": "http.response.body", "body": last_words, "more_body": True})
         self._broken_off = True
         self._wake()
 
     def pause_reading(self) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         self._readable = self._readable or asyncio.Event()
         self._readable.clear()
 
     def resume_reading(self) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if self._readable is not None:
             self._readable.set()
 

@@ -265,10 +265,10 @@ class NativeProtocol(asyncio.Protocol):
         else:
             self._transport.abort() if self._lingered >= 0 else self._transport.close()
 
-    # -- the answer: what an exchange calls (see exchange.Client) ------------------------------
+    # -- the answer: what an exchange calls (see client.Client) ------------------------------
 
     def ask_for_body(self) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if self._ask:
             self._ask = False
             self._transport.write(_CONTINUE)
@@ -282,7 +282,7 @@ class NativeProtocol(asyncio.Protocol):
         framed: bytes | None,
         ended: bool,
     ) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if self._plane.draining or (ended and self._body_missing):
             self._closing = True
             self._plain = False
@@ -322,7 +322,7 @@ class NativeProtocol(asyncio.Protocol):
             self._end_request()
 
     def body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if framed is not None and self._chunked_answer and not ended:
             self._transport.write(framed)
             return
@@ -338,7 +338,7 @@ class NativeProtocol(asyncio.Protocol):
             self._end_request()
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         request = self._head
         assert request is not None
         if self._plane.draining or self._body_missing:
@@ -360,7 +360,7 @@ class NativeProtocol(asyncio.Protocol):
         )
 
     def break_off(self, last_words: bytes) -> None:
-        """See `exchange.Client`: no last chunk, a short Content-Length, so the client can tell."""
+        """See `client.Client`: no last chunk, a short Content-Length, so the client can tell."""
         self._exchange = None
         if self._chunked_answer and last_words:
             self._transport.write(frame_chunk(last_words))
@@ -372,13 +372,13 @@ class NativeProtocol(asyncio.Protocol):
         self._transport.close()
 
     def pause_reading(self) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if not self._paused and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """See `exchange.Client`."""
+        """See `client.Client`."""
         if self._paused and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
