@@ -66,8 +66,10 @@ class StreamObserver(Usage):
         "_after",
         "_before",
         "_carry",
+        "_from",
         "_missed",
         "_skipping",
+        "_to",
         "content",
         "ended",
         "failed",
@@ -80,6 +82,7 @@ class StreamObserver(Usage):
         self._skipping = False
         self._missed = False  # the last event was too long to be read
         self._before = self._after = _NOTHING_LEARNT
+        self._from = self._to = 0
         self.content = False
         self.ended = False
         self.failed = False
@@ -97,15 +100,14 @@ class StreamObserver(Usage):
 
     def feed(self, data: bytes) -> None:
         """Look at one read; events may be split over reads anywhere."""
-        before, after = self._before, self._after
         if self._carry or self._skipping:
             self._feed_split(data)
         elif (
-            data.startswith(before)
-            and data.endswith(after)
-            and data.find(b'"', len(before), -len(after)) < 0
+            data.startswith(self._before)
+            and data.endswith(self._after)
+            and data.find(b'"', self._from, self._to) < 0
         ):
-            return  # nothing between the two ends can end the token's string
+            return  # one more token: nothing between the two ends can end its string
         elif data.endswith(b"\n\n"):
             self._read_events(data)
         else:
@@ -131,7 +133,10 @@ class StreamObserver(Usage):
             self._carry = self._carry[-3:]
 
     def _read_events(self, data: bytes) -> None:
-        for event in _EVENT_END.split(data):
+        events = _EVENT_END.split(data) if b"\r" in data else data.split(b"\n\n")
+        for event in events:
+            if self._is_token(event):
+                continue
             lines = _LINE_END.split(event)
             payload = b"\n".join(
                 line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")
@@ -140,9 +145,17 @@ class StreamObserver(Usage):
                 self.ended = self.known = True
             elif payload:
                 self._missed = False
-                self._read_payload(payload, data)
+                self._read_payload(payload, event)
 
-    def _read_payload(self, payload: bytes, data: bytes) -> None:
+    def _is_token(self, event: bytes) -> bool:
+        """Whether this is one more token in the learnt wrapping, in a read of several events."""
+        return (
+            event.startswith(self._before)
+            and event.endswith(self._after[:-2])
+            and event.find(b'"', self._from, self._to + 2) < 0
+        )
+
+    def _read_payload(self, payload: bytes, raw: bytes) -> None:
         try:
             event = msgspec.json.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -156,7 +169,7 @@ class StreamObserver(Usage):
         if isinstance(choices, list) and choices:
             self._read_choices(choices)
             if event.get("usage") is None and not self.ended and not self.failed:
-                self._learn_wrapping(choices[0], data)
+                self._learn_wrapping(choices[0], raw)
         elif isinstance(kind, str):
             self._read_typed(kind)
         elif isinstance(event.get("token"), dict):
@@ -185,19 +198,21 @@ class StreamObserver(Usage):
             ):
                 self.content = True
 
-    def _learn_wrapping(self, choice: object, data: bytes) -> None:
+    def _learn_wrapping(self, choice: object, event: bytes) -> None:
         """Remember what stands around the token, if there is no doubt where it stands."""
-        if not isinstance(choice, dict) or data.count(b"\n\n") != 1:
+        if not isinstance(choice, dict) or b"\r" in event or b"\n" in event:
             return
         delta = choice.get("delta")
         token = delta.get("content") if isinstance(delta, dict) else choice.get("text")
         if not isinstance(token, str) or not token:
             return
-        places = list(re.finditer(rb'"(?:content|text)": ?"' + re.escape(token.encode()), data))
-        if len(places) == 1 and data[places[0].end() : places[0].end() + 1] == b'"':
+        text = token.encode()
+        places = list(re.finditer(rb'"(?:content|text)": ?"' + re.escape(text), event))
+        if len(places) == 1 and event[places[0].end() : places[0].end() + 1] == b'"':
             at = places[0].end()
-            self._before = data[: at - len(token.encode())]
-            self._after = data[at:]
+            self._before = event[: at - len(text)]
+            self._after = event[at:] + b"\n\n"
+            self._from, self._to = len(self._before), -len(self._after)
 
     def _read_typed(self, kind: str) -> None:
         if kind in _LAST_TYPES:

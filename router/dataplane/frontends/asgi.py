@@ -11,6 +11,7 @@ An answer that comes at once costs no task: whether the client has gone is only 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from router.dataplane import replies
@@ -32,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 HIGH_WATER: Final = 64 * 1024
 WATCH_AFTER_S: Final = 0.03
 _MAX_PEERS: Final = 4096
+_REQUEST_ID: Final = b"x-request-id: "
 
 
 class Peer:
@@ -65,6 +67,12 @@ class Peers:
             address = str(client[0]) if client else ""
             peer = self._known[key] = Peer(address, plane.forwarded_fields(address, scheme))
         return peer
+
+
+@lru_cache(maxsize=1024)
+def _constant_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields that tell version, route and generation: alike for many requests."""
+    return field_pairs(lines)
 
 
 class BrokenOffError(Exception):
@@ -122,7 +130,12 @@ class AsgiClient:
         ended: bool,
     ) -> None:
         """See `client.Client`."""
-        headers = head.kept_pairs() + field_pairs(extra)
+        at = extra.rindex(_REQUEST_ID)
+        headers = [
+            *head.kept_pairs(),
+            *_constant_pairs(extra[:at]),
+            (b"x-request-id", extra[at + len(_REQUEST_ID) : -2]),
+        ]
         if length is not None and not head.bodiless:  # servers count what a 304 only announces
             headers.append((b"content-length", b"%d" % length))
             self._sized = True
