@@ -107,7 +107,10 @@ class Exchange:
         self._head = head
         self._content_length = content_length
         self.started_at = now
-        self._plan: Plan = plan_of(plane.table, head)
+        plan = head.plan
+        if type(plan) is not Plan or plan.table is not plane.table:
+            plan = plan_of(plane.table, head)
+        self._plan: Plan = plan
         self._request_id: bytes = head.request_id or plane.next_request_id()
         # collect
         self._pieces: list[bytes] = []
@@ -327,8 +330,10 @@ class Exchange:
         endpoint.in_flight += 1
         if balancer.tracks:
             balancer.began(endpoint)
+        destination = self._destination
+        repeatable = destination is not None and destination.repeatable
         connection = None if fresh else endpoint.origin.pool.take()
-        if connection is not None and not self._is_risky(connection):
+        if connection is not None and (repeatable or not self._is_risky(connection)):
             self._forward(connection, endpoint)
         else:
             self._pending = endpoint.origin.pool.connect(self, route.spec.timeouts.connect_s)
@@ -338,8 +343,7 @@ class Exchange:
 
         For one that can be, trying is cheaper than looking.
         """
-        destination = self._destination
-        if destination is None or destination.repeatable or not connection.has_news():
+        if not connection.has_news():
             return False
         connection.discard()
         return True

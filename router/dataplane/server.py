@@ -78,6 +78,7 @@ class DataPlane:
         self.active: Final[set[Exchange]] = set()
         self.connections: Final[set[Connection]] = set()
         self.peers: Final = asgi.Peers()
+        self.watchers: Final = asgi.Watchers()
         self.draining = False
         self.on_health: Callable[[list[EndpointHealth]], None] | None = None
         self._installer = Installer(self.recorder, self.clock, self.draw, self._tell_health)

@@ -75,6 +75,40 @@ def _constant_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
     return field_pairs(lines)
 
 
+class Watchers:
+    """Starts to listen for the leaving of clients that have waited for a while.
+
+    Two sets, looked at every `WATCH_AFTER_S`: who stands in the older one has waited that long at
+    least and twice as long at most.  A timer for each request would cost ten times as much.
+    """
+
+    def __init__(self) -> None:
+        self._young: dict[AsgiClient, Receive] = {}
+        self._old: dict[AsgiClient, Receive] = {}
+        self._running = False
+
+    def add(self, client: "AsgiClient", receive: Receive) -> None:
+        """This client has sent its request, and waits."""
+        self._young[client] = receive
+        if not self._running:
+            self._running = True
+            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._look)
+
+    def discard(self, client: "AsgiClient") -> None:
+        """This client has its answer, or is listened for already."""
+        self._young.pop(client, None)
+        self._old.pop(client, None)
+
+    def _look(self) -> None:
+        for client, receive in self._old.items():
+            if client.exchange is not None:
+                client.start_reading(client.exchange, receive)
+        self._old, self._young = self._young, {}
+        self._running = bool(self._old)
+        if self._running:
+            asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._look)
+
+
 class BrokenOffError(Exception):
     """Raised into the ASGI server, which then closes the connection without ending the answer."""
 
@@ -90,6 +124,7 @@ class AsgiClient:
         "_out_bytes",
         "_plane",
         "_readable",
+        "_reading",
         "_receiver",
         "_sized",
         "_waiter",
@@ -102,6 +137,7 @@ class AsgiClient:
     def __init__(self, plane: "DataPlane", peer: Peer) -> None:
         self._plane = plane
         self._receiver: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self.incomplete = False  # the request's body has not been received whole
         self.forwarded = peer.forwarded
         self.peer = peer.address
@@ -224,11 +260,23 @@ class AsgiClient:
             self.incomplete = not complete
             exchange.feed(message.get("body", b""), complete)
 
-    async def watch(self, exchange: Exchange, receive: Receive) -> None:
-        """Wait for the client to go away; the body has been read."""
-        while (await receive())["type"] != "http.disconnect":
+    def start_reading(self, exchange: Exchange, receive: Receive) -> None:
+        """From now on, hear at once of the rest of the body and of the client's leaving."""
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().create_task(self._read(exchange, receive))
+
+    async def _read(self, exchange: Exchange, receive: Receive) -> None:
+        if self.incomplete:
+            await self.read_body(exchange, receive)
+        while not exchange.done and (await receive())["type"] != "http.disconnect":
             pass
-        self._gone(exchange)
+        if not exchange.done:
+            self._gone(exchange)
+
+    def close(self) -> None:
+        """The request is over."""
+        if self._reading is not None:
+            self._reading.cancel()
 
     def _gone(self, exchange: Exchange) -> None:
         exchange.client_gone()
@@ -296,14 +344,6 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         await client.write(send)
         return
     exchange = client.exchange = Exchange(plane, client, head, length, plane.now())
-    loop = asyncio.get_running_loop()
-    reading: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def watch() -> None:
-        nonlocal reading
-        reading = loop.create_task(client.watch(exchange, receive))
-
     try:
         first: Message = {"type": "http.request"}
         client.incomplete = bool(length) or head.chunked
@@ -315,29 +355,21 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         if first["type"] == "http.disconnect":
             return
         complete = not first.get("more_body", False)
-        client.incomplete = client.incomplete and not complete
+        client.incomplete = not complete
         if not exchange.done:
             exchange.begin(first.get("body", b""), complete)
-        if not complete and not exchange.done:
-            reading = loop.create_task(_read_and_watch(client, exchange, receive))
+        if client.incomplete:
+            client.start_reading(exchange, receive)
         elif not exchange.done:
-            timer = loop.call_later(WATCH_AFTER_S, watch)
+            plane.watchers.add(client, receive)
         await client.write(send)
     except BrokenOffError:
         if exchange.status != CLIENT_GONE_STATUS:
             raise
     finally:
-        if timer is not None:
-            timer.cancel()
-        if reading is not None:
-            reading.cancel()
+        plane.watchers.discard(client)
+        client.close()
         exchange.client_gone()
-
-
-async def _read_and_watch(client: AsgiClient, exchange: Exchange, receive: Receive) -> None:
-    await client.read_body(exchange, receive)
-    if not exchange.done:
-        await client.watch(exchange, receive)
 
 
 def _refuse(client: AsgiClient, code: ErrorCode, message: str) -> None:
