@@ -42,12 +42,35 @@ class Peer:
     An ASGI scope has no connection; the client's address and port stand for it.
     """
 
-    __slots__ = ("address", "forwarded", "reader")
+    __slots__ = ("_last", "_reader", "address", "forwarded")
 
     def __init__(self, address: str, forwarded: bytes) -> None:
         self.address: Final = address
         self.forwarded: Final = forwarded
-        self.reader: Final[HeadReader[RequestHead]] = HeadReader(parse_request)
+        self._reader: Final[HeadReader[RequestHead]] = HeadReader(parse_request)
+        self._last: tuple[Scope, RequestHead, int | None] | None = None
+
+    def read(self, scope: Scope) -> tuple[RequestHead, int | None]:
+        """The head of this request, and its Content-Length; a repeated head is known again.
+
+        Raises:
+            ProtocolError: the native door would not take it.
+        """
+        last = self._last
+        if last is not None:
+            before = last[0]
+            if (
+                scope["headers"] == before["headers"]
+                and scope["raw_path"] == before["raw_path"]
+                and scope["query_string"] == before["query_string"]
+                and scope["method"] == before["method"]
+                and scope["http_version"] == before["http_version"]
+            ):
+                return last[1], last[2]
+        head, length = self._reader.read(_raw_head(scope))
+        kept = ("headers", "raw_path", "query_string", "method", "http_version")
+        self._last = {name: scope[name] for name in kept}, head, length
+        return head, length
 
 
 class Peers:
@@ -289,9 +312,10 @@ class AsgiClient:
         Raises:
             BrokenOffError: the answer must not look whole.
         """
+        out = self._out
         while True:
-            while self._out:
-                message = self._out.popleft()
+            while out:
+                message = out.popleft()
                 await send(message)
                 if message.get("more_body"):
                     self._out_bytes -= len(message["body"])
@@ -300,10 +324,11 @@ class AsgiClient:
                 self.exchange.on_client_drained()
             if self._broken_off:
                 raise BrokenOffError
-            if self._ended and not self._out:
+            if self._ended and not out:
                 return
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            if not out:
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
 
 
 def _raw_head(scope: Scope) -> bytes:
@@ -336,7 +361,7 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
     peer = plane.peers.of(plane, scope)
     client = AsgiClient(plane, peer)
     try:
-        head, length = peer.reader.read(_raw_head(scope))
+        head, length = peer.read(scope)
     except ProtocolError as error:
         plane.count_refusal(str(error.code.status), error.reason)
         client.incomplete = True  # whatever follows cannot be told from a body
