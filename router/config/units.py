@@ -1,6 +1,6 @@
 """Durations, sizes and shares as people write them.
 
-Pure.  Guarantees (each is a property in tests/unit/config/test_units.py):
+Pure.  Guarantees (each is a property in tests/unit/config/test_config_units.py):
   * what `format_…` writes, `parse_…` reads back as the very same value;
   * a `parse_…` answers with a finite value that is not negative, or raises ValueError with a
     text that shows how to write it.

@@ -355,7 +355,13 @@ def _raw_head(scope: Scope) -> bytes:
 
 
 async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one ASGI connection scope; other than `http` there are none here."""
+    """Answer one ASGI connection scope.
+
+    Raises:
+        NotImplementedError: the scope is no `http` (the ASGI specification wants an exception for
+            what an application does not speak; websockets are not relayed).
+        BrokenOffError: the answer broke off; the server must not end it cleanly.
+    """
     if scope["type"] != "http":
         raise NotImplementedError(f"no {scope['type']} on the traffic port")
     peer = plane.peers.of(plane, scope)
