@@ -21,7 +21,7 @@ from router.app.settings import WorkerSettings, from_argument
 from router.dataplane.accesslog import AccessLogSettings
 from router.dataplane.server import DataPlane, DataPlaneSettings, serve
 from router.link.client import LinkClient
-from router.link.messages import EndpointHealth
+from router.link.messages import Health
 from router.telemetry.recorder import Labels, Series
 
 
@@ -98,7 +98,7 @@ class _Reports:
         self._shown = now
         return [*self._dataplane.recorder.series(everything=everything), *gauges, *ended]
 
-    def health(self) -> list[EndpointHealth]:
+    def health(self) -> Health:
         return self._dataplane.health()
 
 

@@ -691,6 +691,7 @@ class Exchange:
         """Replay a failed canary's request on stable; the failure stays the canary's."""
         canary, route = self._held_version, self._held_route
         book_answer(canary, status, failure)
+        self._plane.note_failure(canary)
         count(canary.recorder.fallbacks, failure.value)
         canary.recorder.in_flight -= 1
         self._version = stable = route.versions[route.stable]
@@ -770,6 +771,7 @@ class Exchange:
             version.counts.requests[status] += 1
             if self._failure is not None:
                 version.counts.errors[self._failure] += 1
+                plane.note_failure(version)
             if status != CLIENT_GONE_STATUS:
                 recorder.duration.observe(now - self.started_at)
             self._held_route.admission.leave()

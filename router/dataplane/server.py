@@ -6,6 +6,7 @@ snapshot; what it counts and sees is fetched or called back.
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 from collections.abc import Callable, Iterator
@@ -18,16 +19,18 @@ from router.clock import Clock, SystemClock
 from router.dataplane.accesslog import AccessLog, AccessLogSettings
 from router.dataplane.frontends import asgi
 from router.dataplane.frontends.native import NativeProtocol
-from router.dataplane.table import EMPTY, Installer, Table
+from router.dataplane.table import EMPTY, Installer, LiveVersion, Table
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import SWEEP_S
-from router.link.messages import EndpointHealth
+from router.link.messages import EndpointHealth, Health, Trip
 from router.snapshot import Snapshot, SnapshotChange, apply
 from router.telemetry import families
 from router.telemetry.recorder import Series, WorkerRecorder
 
 if TYPE_CHECKING:
     from router.dataplane.exchange import Exchange
+
+log: Final = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
 _LAST_WORDS_S: Final = 5.0
@@ -80,7 +83,7 @@ class DataPlane:
         self.peers: Final = asgi.Peers()
         self.watchers: Final = asgi.Watchers()
         self.draining = False
-        self.on_health: Callable[[list[EndpointHealth]], None] | None = None
+        self.on_health: Callable[[Health], None] | None = None
         self._installer = Installer(self.recorder, self.clock, self.draw, self._tell_health)
         self._id_prefix = f"{random.getrandbits(48):012x}-".encode()
         self._next_id = 0
@@ -108,18 +111,44 @@ class DataPlane:
 
     # -- what control is told ----------------------------------------------------------------
 
-    def health(self) -> list[EndpointHealth]:
-        """Every endpoint as this worker sees it."""
-        return [
-            _health_of(endpoint)
-            for route in self.table.routes.values()
-            for version in route.versions.values()
-            for endpoint in version.endpoints
-        ]
+    def health(self) -> Health:
+        """Every endpoint as this worker sees it, and every breaker that has tripped."""
+        versions = [v for route in self.table.routes.values() for v in route.versions.values()]
+        return Health(
+            endpoints=[_health_of(e) for version in versions for e in version.endpoints],
+            trips=[_trip_of(version) for version in versions if version.tripped],
+            complete=True,
+        )
 
     def _tell_health(self, endpoint: EndpointState) -> None:
         if self.on_health is not None:
-            self.on_health([_health_of(endpoint)])
+            self.on_health(Health(endpoints=[_health_of(endpoint)]))
+
+    # -- the breaker -------------------------------------------------------------------------
+
+    def note_failure(self, failed: LiveVersion) -> None:
+        """A version's failure was booked: perhaps it was one too many."""
+        breaker, counts = failed.breaker, failed.counts
+        if breaker is None:
+            return
+        requests, failures = sum(counts.requests.values()), sum(counts.errors.values())
+        if breaker.failed(requests, failures, self.now()):
+            self._trip(failed)
+
+    def _trip(self, failed: LiveVersion) -> None:
+        """Give its share to stable from the next decision on, and tell control.
+
+        Unless its breaker belongs to an older table: then it has lost its share already.
+        """
+        route = self.table.routes.get(failed.route)
+        version = route.versions.get(failed.spec.name) if route is not None else None
+        if version is None or version.breaker is not failed.breaker:
+            return
+        trip = _trip_of(failed)
+        log.warning("%s/%s is out of the split: %s", trip.route, trip.version, trip.reason)
+        self.table = self._installer.trip(self.table, failed.route)
+        if self.on_health is not None:
+            self.on_health(Health(trips=[trip]))
 
     def gauges(self) -> list[Series]:
         """What is not counted but looked at: connections and queues."""
@@ -221,6 +250,10 @@ def _health_of(endpoint: EndpointState) -> EndpointHealth:
         endpoint.healthy,
         endpoint.reason,
     )
+
+
+def _trip_of(version: LiveVersion) -> Trip:
+    return Trip(version.route, version.spec.name, version.tripped)
 
 
 class _Server(uvicorn.Server):

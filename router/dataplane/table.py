@@ -8,7 +8,7 @@ one, never a mixture.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Final
 
 from msgspec.structs import replace
@@ -27,11 +27,12 @@ from router.dataplane.upstream.prober import Prober
 from router.dataplane.upstream.resolver import Resolver
 from router.routing.balance import Balancer, make_balancer
 from router.routing.body import BodyReader
+from router.routing.breaker import Breaker
 from router.routing.budget import RetryBudget
 from router.routing.match import Fields, RouteIndex, Test, header_test
 from router.routing.split import Rotation, Split, choose_by_key
 from router.routing.sticky import StickyKey
-from router.snapshot import Balance, Endpoint, Health, Role, Route, Snapshot, Version
+from router.snapshot import Balance, BreakerLimits, Endpoint, Health, Role, Route, Snapshot, Version
 from router.telemetry.recorder import RoleCounts, VersionRecorder, WorkerRecorder
 
 Draw = Callable[[], float]
@@ -46,6 +47,7 @@ class LiveVersion:
         "_recorders",
         "balance",
         "balancer",
+        "breaker",
         "counts",
         "endpoints",
         "fallback_allowed",
@@ -65,6 +67,7 @@ class LiveVersion:
             route.name.encode(),
         )
         self.fallback_allowed: Final = route.retry.canary_fallback and spec.role is not Role.STABLE
+        self.breaker: Breaker | None = None
         self.endpoints: list[EndpointState] = []
         self.balancer: Balancer[EndpointState] = make_balancer(route.balance, ())
         self.resolvers: list[Resolver] = []
@@ -94,6 +97,24 @@ class LiveVersion:
         """Which endpoints are usable has changed."""
         self.balancer = make_balancer(self.balance, usable(self.endpoints))
 
+    @property
+    def tripped(self) -> str:
+        """Why its breaker took it out of the split, or nothing."""
+        return self.breaker.tripped if self.breaker is not None else ""
+
+    def inherit_breaker(self, limits: BreakerLimits | None, before: "LiveVersion | None") -> None:
+        """Go on with the breaker of the generation before.
+
+        A generation that gives a version nothing forgets its failures: whoever gives it traffic
+        again knows of them.  The stable version has no breaker: there is nowhere else to go.
+        """
+        if limits is None or self.spec.role is Role.STABLE or not self.spec.weight_bp:
+            return
+        if before is not None and before.breaker is not None and before.breaker.limits == limits:
+            self.breaker = before.breaker
+        else:
+            self.breaker = Breaker(limits)
+
 
 class LiveRoute:
     """One route, compiled."""
@@ -117,9 +138,12 @@ class LiveRoute:
         "versions",
     )
 
-    def __init__(self, spec: Route, old: "LiveRoute | None", now: float) -> None:
+    def __init__(
+        self, spec: Route, versions: dict[str, LiveVersion], old: "LiveRoute | None", now: float
+    ) -> None:
         self.spec: Final = spec
-        self.versions: dict[str, LiveVersion] = {}
+        self.versions: Final = versions
+        tripped = {name for name, version in versions.items() if version.tripped}
         self.sticky: Final = StickyKey(spec.sticky) if spec.sticky else None
         self.body_fields: Final = self.sticky.body_fields if self.sticky else ()
         self.renames: Final = any(version.model is not None for version in spec.versions)
@@ -132,11 +156,8 @@ class LiveRoute:
             for route in spec.header_routes
             for condition in route.conditions
         )
-        self.split: Final = Split(
-            spec.name.encode(),
-            tuple((version.name, version.weight_bp) for version in spec.versions),
-        )
         self.stable: Final = spec.stable.name
+        self.split: Final = Split(spec.name.encode(), tuple(_shares(spec, tripped)))
         if old is not None and old.split == self.split:
             self.rotation: Rotation[str] = old.rotation
         else:
@@ -162,6 +183,17 @@ class LiveRoute:
     def version_by_key(self, key: bytes) -> LiveVersion:
         """The version in whose share a sticky key falls."""
         return self.versions[choose_by_key(self.split, key)]
+
+
+def _shares(spec: Route, tripped: Set[str]) -> Iterator[tuple[str, int]]:
+    """Weights as they are, but a tripped version's share is the stable version's."""
+    lost = sum(version.weight_bp for version in spec.versions if version.name in tripped)
+    stable = spec.stable.name
+    for version in spec.versions:
+        if version.name in tripped:
+            yield version.name, 0
+        else:
+            yield version.name, version.weight_bp + (lost if version.name == stable else 0)
 
 
 class Table:
@@ -251,6 +283,13 @@ class Installer:
             self._recorders.forget(live)
         return Table(snapshot, routes, old)
 
+    def trip(self, table: Table, name: str) -> Table:
+        """Make the table in which a route's tripped versions have no share; same generation."""
+        before = table.routes[name]
+        routes = {**table.routes, name: self._make_route(before.spec, before)}
+        self._retire(before)
+        return Table(table.snapshot, routes, table)
+
     def sweep(self) -> None:
         """Close upstream connections that are idle too long."""
         for origin in self.origins.values():
@@ -264,19 +303,25 @@ class Installer:
             origin.close()
 
     def _make_route(self, spec: Route, old: LiveRoute | None) -> LiveRoute:
-        route = LiveRoute(spec, old, self._clock.monotonic())
-        for version in spec.versions:
-            live = LiveVersion(spec, version, self._recorders)
-            before = old.versions.get(version.name) if old is not None else None
-            live.adopt(self._take_over(live, before))
-            live.adopt(self._add_missing(live))
-            for member in live.endpoints:
-                self._watch(member, spec.health)
-            for endpoint in version.endpoints:
-                if endpoint.dns:
-                    live.resolvers.append(self._resolve(live, endpoint, spec.health))
-            route.versions[version.name] = live
-        return route
+        versions = {
+            version.name: self._make_version(
+                spec, version, old.versions.get(version.name) if old is not None else None
+            )
+            for version in spec.versions
+        }
+        return LiveRoute(spec, versions, old, self._clock.monotonic())
+
+    def _make_version(self, spec: Route, version: Version, old: LiveVersion | None) -> LiveVersion:
+        live = LiveVersion(spec, version, self._recorders)
+        live.inherit_breaker(spec.breaker, old)
+        live.adopt(self._take_over(live, old))
+        live.adopt(self._add_missing(live))
+        for member in live.endpoints:
+            self._watch(member, spec.health)
+        for endpoint in version.endpoints:
+            if endpoint.dns:
+                live.resolvers.append(self._resolve(live, endpoint, spec.health))
+        return live
 
     def _take_over(self, live: LiveVersion, before: LiveVersion | None) -> list[EndpointState]:
         """Endpoints that the version had already; addresses of a DNS name stay until looked up."""

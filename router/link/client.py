@@ -29,7 +29,6 @@ from router.link.messages import (
     Down,
     Drain,
     Draining,
-    EndpointHealth,
     Health,
     Hello,
     Install,
@@ -71,8 +70,8 @@ class Reporter(Protocol):
     def series(self, *, everything: bool = False) -> list[Series]:
         """Absolute values of what changed since the last call."""
 
-    def health(self) -> list[EndpointHealth]:
-        """Every endpoint."""
+    def health(self) -> Health:
+        """Every endpoint and every breaker that has tripped."""
 
 
 class LinkClient:
@@ -118,13 +117,13 @@ class LinkClient:
         """Wait for the first table; before it there is nothing to serve."""
         await self._installed.wait()
 
-    def report_health(self, changed: list[EndpointHealth]) -> None:
-        """Tell control at once which endpoints changed."""
+    def report_health(self, changed: Health) -> None:
+        """Tell control at once what changed."""
         stream = self._stream
         if stream is None or stream.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._health_owed.set()  # all of it, with the next report that gets through
         else:
-            self._send(Health(endpoints=changed))
+            self._send(changed)
 
     def report_draining(self) -> None:
         """Tell control that this worker no longer counts as live."""
@@ -214,7 +213,7 @@ class LinkClient:
             while True:
                 if self._health_owed.is_set():
                     self._health_owed.clear()
-                    stream.write(encode(Health(endpoints=self._reporter.health(), complete=True)))
+                    stream.write(encode(self._reporter.health()))
                 await self._send_series(stream, everything=everything)
                 everything = False
                 await self._wait_report_due()

@@ -77,10 +77,19 @@ class EndpointHealth(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""
 
 
-class Health(_Message, frozen=True, tag="health"):
-    """Endpoints whose health changed (after a connect: all of them)."""
+class Trip(msgspec.Struct, frozen=True, array_like=True):
+    """A version that a worker has taken out of the split by itself, and why."""
 
-    endpoints: list[EndpointHealth]
+    route: str
+    version: str
+    reason: str
+
+
+class Health(_Message, frozen=True, tag="health"):
+    """Endpoints whose health changed, and breakers that tripped; if `complete`, all there are."""
+
+    endpoints: list[EndpointHealth] = []
+    trips: list[Trip] = []
     complete: bool = False
 
 

@@ -208,6 +208,19 @@ class Limits(_Value, frozen=True):
     max_inspect_bytes: int = 1024 * 1024
 
 
+class BreakerLimits(_Value, frozen=True):
+    """When a worker takes a failing version out of the split by itself; never the stable one.
+
+    `consecutive` failures in a row, or `error_percent` of at least `min_requests` in the last
+    `window_s`; a 0 turns that half off.
+    """
+
+    consecutive: int = 5
+    error_percent: float = 50.0
+    min_requests: int = 20
+    window_s: float = 10.0
+
+
 class Route(_Value, frozen=True):
     """One public entry.
 
@@ -226,6 +239,7 @@ class Route(_Value, frozen=True):
     retry: Retry = Retry()
     health: Health | None = None
     limits: Limits = Limits()
+    breaker: BreakerLimits | None = BreakerLimits()
 
     def __post_init__(self) -> None:
         names = [version.name for version in self.versions]

@@ -96,8 +96,8 @@ class FakeTable:
         self.asked_for_everything.append(everything)
         return self.counted
 
-    def health(self) -> list[EndpointHealth]:
-        return self.endpoints
+    def health(self) -> Health:
+        return Health(endpoints=self.endpoints, complete=True)
 
 
 class FakeControl:
@@ -515,7 +515,7 @@ async def test_a_health_transition_is_told_at_once_and_all_of_it_after_a_new_tab
     client = link.worker("w0", table)
     await link.control.wait_for(lambda: bool(link.control.health))
     transition = EndpointHealth("r0", "v1", "http://v1:1", False, "refused")
-    client.report_health([transition])
+    client.report_health(Health(endpoints=[transition]))
     await link.control.wait_for(lambda: Health(endpoints=[transition]) in link.control.health)
     table.endpoints = [transition]
     link.server.publish(snapshot(1, 0))
@@ -530,7 +530,7 @@ async def test_health_that_changes_while_control_is_away_is_told_when_it_is_back
     table = FakeTable()
     client = link.worker("w0", table)
     table.endpoints = [EndpointHealth("r0", "v1", "http://v1:1", False, "refused")]
-    client.report_health(table.endpoints)
+    client.report_health(Health(endpoints=table.endpoints))
     await link.restart_control()
     await link.server.start()
     whole = Health(endpoints=table.endpoints, complete=True)
@@ -554,7 +554,7 @@ async def test_a_control_that_does_not_read_costs_the_worker_bounded_memory(
     await asyncio.sleep(0.3)
     flapping = [EndpointHealth("r0", "v1", "http://v1:1", False, "x" * 1_000)]
     for _ in range(20_000):
-        client.report_health(flapping)
+        client.report_health(Health(endpoints=flapping))
     assert client._stream is not None
     assert client._stream.transport.get_write_buffer_size() < 4 * 1024 * 1024
     assert len(table.asked_for_everything) < 5
