@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: help demo test lint format bench clean
 help:
-	@echo 'make demo    two simulated model servers, the router, traffic (DEMO_SECONDS=20 ends by itself)'
+	@echo 'make demo    a good release becomes stable, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test    lint, types, import contracts, all tests'
 	@echo 'make lint    the first three of them'
 	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'
@@ -32,7 +32,7 @@ format: .venv/.installed
 	$(BIN)/ruff format .
 
 test: lint
-	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl
+	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus
 	$(BIN)/python -m pytest $(TESTS)
 
 bench: .venv/.installed

@@ -3,42 +3,70 @@
 Never traffic: a client of a model has no business here.  Errors are `application/problem+json`
 (RFC 9457).  Without tokens the port is bound to loopback only; with tokens everything below
 `/api/` asks for one, while probes and metrics stay open to those who reach the port.
+
+table        every operation, one row each: who may call it, what it takes, how it answers
+operation    what a row is
+place        a path of the API: method, role, intake, handler, refusals
+guard        who calls: tokens, and what a browser may not do
+logins       failed tokens, limited and told
+intake       parameters and bodies become checked values (`requests`, `fields`, `json_text`)
+documents    what is answered; `openapi` describes it all
+routes changes rollouts runs explain generations audit events reload   the handlers
+problems     every error that there is
 """
+
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from router import __version__
-from router.admin import probes, routes
+from router.admin import openapi, probes
+from router.admin.guard import Guard
+from router.admin.logins import Logins
+from router.admin.place import places
 from router.admin.problems import exception_handlers
-from router.admin.tokens import Guard
+from router.admin.reply import json_response
+from router.admin.table import OPERATIONS
 from router.controller.plane import ControlPlane
+
+API: Final = "/api/v1"
 
 
 def create_admin(plane: ControlPlane) -> Starlette:
     """The admin port's application over a control plane."""
+    logins = Logins()
+    api = [*places(OPERATIONS), Route("/openapi.json", _openapi)]
     app = Starlette(
         routes=[
             Route("/", _index),
             *probes.ROUTES,
-            Mount("/api/v1", routes=routes.ROUTES, middleware=[Middleware(Guard)]),
+            Mount(API, routes=api, middleware=[Middleware(Guard, logins=logins)]),
         ],
         exception_handlers=exception_handlers,
     )
     app.state.plane = plane
+    app.state.logins = logins
     return app
+
+
+async def _openapi(request: Request) -> Response:
+    root = request.scope.get("app_root_path", "")
+    return json_response(openapi.document(OPERATIONS, f"{root}{API}"))
 
 
 async def _index(request: Request) -> JSONResponse:
     root = request.scope.get("root_path", "")
-    places = ("/livez", "/readyz", "/metrics", "/api/v1/routes")
+    places_ = ("/livez", "/readyz", "/metrics", f"{API}/routes", f"{API}/openapi.json")
     return JSONResponse(
         {
             "name": "inference-router",
             "version": __version__,
-            "links": {place.rpartition("/")[2]: root + place for place in places},
+            "links": {
+                place.rpartition("/")[2].removesuffix(".json"): root + place for place in places_
+            },
         }
     )

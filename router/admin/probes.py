@@ -40,7 +40,8 @@ async def metrics(request: Request) -> Response:
     accept = request.headers.get("accept", "")
     compressed = "gzip" in request.headers.get("accept-encoding", "")
     # In a thread: with 10 000 routes it is 250 000 lines, and the link must not wait for them.
-    return await asyncio.to_thread(_render, plane.scrape(), accept, compressed=compressed)
+    scrape = plane.scrape(request.app.state.logins.series())
+    return await asyncio.to_thread(_render, scrape, accept, compressed=compressed)
 
 
 def _render(scrape: Scrape, accept: str, *, compressed: bool) -> Response:

@@ -1,59 +1,84 @@
-"""`/api/v1/routes`: what every route serves now."""
+"""`/routes`: what every route serves now, and how far it has come."""
 
+import asyncio
 from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route as Path
+import orjson
+from starlette.responses import Response
 
-from router.admin.problems import Problem, ProblemType
+from router.admin.fields import Parameters
+from router.admin.operation import Asked
+from router.admin.reply import bytes_response, json_response
+from router.admin.requests import RouteParameters
+from router.controller.changes import told_override
 from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
 from router.link.messages import EndpointHealth
+from router.rollouts.state import RouteState
 from router.snapshot import Route, Version
 
-
-async def list_routes(request: Request) -> JSONResponse:
-    """Every route, in the configuration's order."""
-    plane: ControlPlane = request.app.state.plane
-    snapshot = plane.snapshot
-    routes = [_route(route, plane.fleet) for route in snapshot.routes]
-    return _answer(snapshot.generation, {"routes": routes})
+AT_ONCE: Final = 100
+"""Routes that are told before others get their turn: 10 000 take 0.4 s, 100 of them 4 ms."""
 
 
-async def show_route(request: Request) -> JSONResponse:
+async def list_routes(asked: Asked[Parameters, None]) -> Response:
+    """Every route, in the configuration's order; all of one generation."""
+    plane = asked.plane
+    snapshot, states = plane.snapshot, plane.states
+    touched = {route.name: plane.touched(route.name) for route in snapshot.routes}
+    parts: list[bytes] = []
+    for place, route in enumerate(snapshot.routes, 1):
+        told = _route(route, states[route.name], plane.fleet)
+        parts.append(orjson.dumps({"generation": touched[route.name], **told}))
+        if place % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    body = b'{"generation":%d,"routes":[%b]}' % (snapshot.generation, b",".join(parts))
+    return bytes_response(body, headers={"etag": f'"{snapshot.generation}"'})
+
+
+async def show_route(asked: Asked[RouteParameters, None]) -> Response:
     """One route."""
-    plane: ControlPlane = request.app.state.plane
-    name = request.path_params["route"]
-    for route in plane.snapshot.routes:
-        if route.name == name:
-            return _answer(plane.snapshot.generation, _route(route, plane.fleet))
-    raise Problem(ProblemType.NOT_FOUND, f"no route is called {name!r}")
-
-
-def _answer(generation: int, body: dict[str, Any]) -> JSONResponse:
+    document = route_document(asked.plane, asked.parameters.route)
     # The ETag is for If-Match: it says which weights were seen.  Health in the body changes
     # without a new generation, so it is not for If-None-Match.
-    return JSONResponse({"generation": generation, **body}, headers={"etag": f'"{generation}"'})
+    return json_response(document, headers={"etag": f'"{document["generation"]}"'})
 
 
-def _route(route: Route, fleet: Fleet) -> dict[str, Any]:
+def route_document(plane: ControlPlane, name: str) -> dict[str, Any]:
+    """A route as it is now.
+
+    Raises:
+        UnknownRouteError: no route has this name.
+    """
+    _, state = plane.route(name)
+    route = next(each for each in plane.snapshot.routes if each.name == name)
+    return {"generation": plane.touched(name), **_route(route, state, plane.fleet)}
+
+
+def _route(route: Route, state: RouteState, fleet: Fleet) -> dict[str, Any]:
+    held = state.override
     return {
         "name": route.name,
-        "stable": route.stable.name,
-        "versions": [_version(route, version, fleet) for version in route.versions],
+        "stable": state.stable,
+        "override": None if held is None else told_override(held),
+        "past": list(state.past),
+        "rejected": state.rejected,
+        "versions": [_version(route, version, state, fleet) for version in route.versions],
     }
 
 
-def _version(route: Route, version: Version, fleet: Fleet) -> dict[str, Any]:
+def _version(route: Route, version: Version, state: RouteState, fleet: Fleet) -> dict[str, Any]:
     said = fleet.endpoints(route.name, version.name)
     urls = dict.fromkeys([endpoint.url for endpoint in version.endpoints])
     urls |= dict.fromkeys(said)  # a dns:// endpoint may be reported address by address
+    wanted = None if state.override is None else state.weights.get(version.name, 0) / 100
     return {
         "name": version.name,
         "role": version.role.value,
         "weight": version.weight_bp / 100,
+        "wanted": wanted,
         "model": version.model,
+        "lineage": state.lineage.get(version.name, {}),
         "endpoints": [_endpoint(url, said.get(url, [])) for url in urls],
     }
 
@@ -68,9 +93,3 @@ def _endpoint(url: str, said: list[EndpointHealth]) -> dict[str, Any]:
         "workers": len(said),
         "reasons": reasons,
     }
-
-
-ROUTES: Final = [
-    Path("/routes", list_routes),
-    Path("/routes/{route}", show_route),
-]

@@ -5,7 +5,6 @@ Fails closed: a digest that cannot be read admits nobody.
 
 import hashlib
 import hmac
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -13,16 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from router.admin.problems import Problem, ProblemType
-from router.config import Config
 from router.config.models import Auth, Role, Token
-from router.controller.plane import ControlPlane
 from router.errors import ConfigError
-
-log: Final = logging.getLogger(__name__)
 
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
 
@@ -35,9 +26,21 @@ class Credential:
     role: Role
     digest: bytes
 
-    def fits(self, secret: str) -> bool:
+    def fits(self, secret: "Secret") -> bool:
         """Compare in constant time."""
-        return hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), self.digest)
+        return hmac.compare_digest(secret.digest, self.digest)
+
+
+class Secret:
+    """What a caller sent; only its digest is kept, and nothing shows it."""
+
+    __slots__ = ("digest",)
+
+    def __init__(self, text: str) -> None:
+        self.digest: Final = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+    def __repr__(self) -> str:
+        return "<secret>"
 
 
 def read_credentials(
@@ -49,46 +52,6 @@ def read_credentials(
         ConfigError: one of them is not there or is no digest.
     """
     return tuple(_credential(token, environment) for token in auth.tokens)
-
-
-class Guard:
-    """Pure ASGI: lets a request through that carries a known token, or where none is configured."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app: Final = app
-        self._config: Config | None = None
-        self._credentials: tuple[Credential, ...] = ()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See the class."""
-        plane: ControlPlane = scope["app"].state.plane
-        self._follow(plane.config)
-        if plane.config.auth.tokens:
-            scope.setdefault("state", {})["credential"] = self._identify(HTTPConnection(scope))
-        await self._app(scope, receive, send)
-
-    def _follow(self, config: Config) -> None:
-        if config is self._config:
-            return
-        self._config = config
-        try:
-            self._credentials = read_credentials(config.auth)
-        except ConfigError as error:
-            log.error("nobody can use the admin API: %s", error)
-            self._credentials = ()
-
-    def _identify(self, connection: HTTPConnection) -> Credential:
-        scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            # Every digest is compared, so that time does not tell which one was close.
-            fitting = [one for one in self._credentials if one.fits(secret.strip())]
-            if fitting:
-                return fitting[0]
-        raise Problem(
-            ProblemType.UNAUTHENTICATED,
-            "send `Authorization: Bearer TOKEN` with a token of this router",
-            {"www-authenticate": "Bearer"},
-        )
 
 
 def _credential(token: Token, environment: Mapping[str, str]) -> Credential:

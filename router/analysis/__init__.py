@@ -6,13 +6,17 @@ run             the state machine that a loop drives: due, an answer, an error, 
 plan            what a run is going to do: templates and a reference to them, checked as a whole
 template        templates as documents, and the ones that they refer to
 metric_document one metric as it is written, with everything that is wrong about it
+rules           which metrics are only shown, and how many measurements are kept
 arguments       what fills `{{args.x}}`; `secret` holds the values that nothing may show
+filling         templates with their arguments filled in
 lint            what is right in form and still not what its author meant
 schedule        when a metric is measured next
 judgement       from a provider's answer to a measurement
 assess          what measurements come to, for a metric and for a run; `deadline`: at its end
 measurement     what was measured, and the counters
 metric          one metric, understood
+phases          how far something is, and the policies that a template chooses
+fields          documents that nobody has checked; `findings`, `durations`: what is said of them
 conditions      the language of successCondition and failureCondition
 providers       where measured values come from
 

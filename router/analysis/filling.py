@@ -50,28 +50,34 @@ def written_metrics(
     templates: Sequence[Template], values: Values, report: Report, *, inline: bool
 ) -> list[Written]:
     """Every metric with its arguments filled in, except secret ones: those keep their place."""
-    owners: dict[str, str] = {}
     written = []
+    owners: dict[str, str] = {}
     for template in templates:
         for index, document in enumerate(template.metrics):
-            path: Path = ("spec", "metrics", index)
-            own = Report(template.name, path)
-            filled = _filled(document, values, own)
-            name = str(filled.get("name")) if isinstance(filled, Mapping) else ""
+            own = Report(template.name, ("spec", "metrics", index))
+            metric = _written(document, template, values, own, inline=inline)
+            name = _name(metric.document)
             if owners.setdefault(name, template.name) != template.name:
                 own.error((), f"two metrics have the same name '{name}'")
             report.add(own)
-            settings = document.get("provider") if isinstance(document, Mapping) else None
-            written.append(
-                Written(
-                    document=filled,
-                    settings=settings,
-                    template=template,
-                    path=path,
-                    inline=inline,
-                )
-            )
+            written.append(metric)
     return written
+
+
+def _written(
+    document: Any, template: Template, values: Values, report: Report, *, inline: bool
+) -> Written:
+    return Written(
+        document=_filled(document, values, report),
+        settings=document.get("provider") if isinstance(document, Mapping) else None,
+        template=template,
+        path=report.path,
+        inline=inline,
+    )
+
+
+def _name(document: Any) -> str:
+    return str(document.get("name")) if isinstance(document, Mapping) else ""
 
 
 def _filled(document: Any, values: Values, report: Report) -> Any:

@@ -24,6 +24,9 @@ WINDOWS_WITHOUT_END: Final = 12
 MAX_SAMPLES: Final = 100_000
 """Above this many requests a window resolves any threshold that people write."""
 
+_OWN_WINDOWS: Final = {"router": "1m"}
+"""What a provider looks back on unless it is told."""
+
 _RATIO: Final = re.compile(r"[)}\]\w]\s*/\s*[(\w]")
 _WINDOW: Final = re.compile(r"\[([0-9][0-9a-zµ.]*)\]")
 _THRESHOLD: Final = re.compile(
@@ -127,8 +130,7 @@ def _exactly(hits: int, tries: int, p: float) -> float:
 
 def _tolerated(spec: MetricSpec) -> tuple[float | None, bool]:
     """The error rate that a simple threshold tolerates, and whether it fails when equal to it."""
-    query = spec.settings.get("query")
-    if not isinstance(query, str) or not _RATIO.search(query):
+    if not _is_ratio(spec):
         return None, False
     for text, fails_where_true in ((spec.success_condition, False), (spec.failure_condition, True)):
         if found := _THRESHOLD.fullmatch(text.strip()):
@@ -140,9 +142,19 @@ def _tolerated(spec: MetricSpec) -> tuple[float | None, bool]:
     return None, False
 
 
+def _is_ratio(spec: MetricSpec) -> bool:
+    """Whether a value is a part of requests: the router's own, or a query that divides."""
+    query = spec.settings.get("query")
+    return spec.settings.get("metric") == "errorRatio" or (
+        isinstance(query, str) and _RATIO.search(query) is not None
+    )
+
+
 def _window_s(spec: MetricSpec) -> float | None:
+    """What one measurement looks back on: the query's last range, or the router's window."""
     found = _WINDOW.findall(str(spec.settings.get("query", "")))
+    window = found[-1] if found else spec.settings.get("window", _OWN_WINDOWS.get(spec.provider))
     try:
-        return parse_duration(found[-1]) if found else spec.interval_s
+        return spec.interval_s if window is None else parse_duration(window)
     except ValueError:
         return spec.interval_s

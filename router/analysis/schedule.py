@@ -4,7 +4,7 @@ Pure: Argo Rollouts' rules (`analysis/analysis.go:generateMetricTasks`).  The in
 the end of a measurement, so the moments drift by what the provider takes; a metric has at most
 one question on its way.
 
-Guarantee (a property in tests/properties/test_analysis_schedule.py): a metric is due at the very
+Guarantee (a property in tests/properties/test_analysis_scheduling.py): a metric is due at the very
 moment that `next_at` names, and not before.
 """
 

@@ -1,7 +1,7 @@
 """The control process: configuration in, generations out to the workers, the admin port.
 
 Everything slow lives here.  It may die at any time: workers keep serving, and the next control
-numbers on above what they serve.
+goes on from what is in the store.
 """
 
 import asyncio
@@ -24,12 +24,16 @@ from router.app.configuration import load_to_serve
 from router.app.process import on_end
 from router.app.settings import ControlSettings, from_argument
 from router.app.supervisor import EXIT_REFUSED
-from router.config import files_of
+from router.audit.entry import Actor
+from router.config import Config, files_of
 from router.controller.fleet import Fleet
-from router.controller.plane import ControlPlane
+from router.controller.loop import ControlLoop
+from router.controller.plane import FILE_CHANGED, HANGUP, ControlPlane
 from router.controller.watch import stamps, watch
 from router.errors import ConfigError
 from router.link.server import LinkServer
+from router.store import create_store
+from router.store.base import StoreError
 
 log: Final = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ def main() -> int:
     logs.configure("control", settings.log_format)
     try:
         uvloop.run(_run(settings))
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_REFUSED
     return 0
@@ -56,25 +60,36 @@ async def _run(settings: ControlSettings) -> None:
     on_end(settings.lifeline_fd, ending.set)
     config_file = Path(settings.config)
     seen = stamps([settings.config])
+    admin_socket = socket.socket(fileno=settings.admin_fd)
+    admin_host = admin_socket.getsockname()[0]
+
+    def load() -> Config:
+        return load_to_serve(config_file, admin_host)
+
+    config = await asyncio.to_thread(load)
+    store = create_store(config.store)
     fleet = Fleet(settings.workers)
-    plane = ControlPlane(lambda: load_to_serve(config_file), fleet)
+    plane = ControlPlane(load, fleet, store)
     link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
-    await plane.start(link)
+    await plane.start(link, config)
     await link.start()
     admin = _AdminServer(plane)
     tasks = [
-        asyncio.create_task(admin.serve([socket.socket(fileno=settings.admin_fd)])),
+        asyncio.create_task(admin.serve([admin_socket])),
         asyncio.create_task(_reload_on_change(config_file, plane, seen)),
+        asyncio.create_task(ControlLoop(plane).run()),
     ]
     _reload_on_hangup(plane)
     if settings.announce:
         tasks.append(asyncio.create_task(_announce(settings, plane)))
     await ending.wait()
+    plane.events.close()
     admin.should_exit = True
     await asyncio.wait(tasks[:1])
     for task in tasks[1:]:
         task.cancel()
     await link.close()
+    await plane.close()
     if os.getppid() != supervisor:  # nobody else is left to tidy up
         with suppress(OSError):
             Path(settings.link).parent.rmdir()
@@ -91,6 +106,7 @@ class _AdminServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the audit trail shows who connected, not who says so
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
@@ -108,7 +124,16 @@ class _AdminServer(uvicorn.Server):
 async def _reload_on_change(
     config_file: Path, plane: ControlPlane, seen: dict[str, tuple[int, int, int] | None]
 ) -> None:
-    await watch(lambda: files_of(config_file, plane.config), plane.reload, seen)
+    await watch(
+        lambda: files_of(config_file, plane.config), lambda: _reload(plane, FILE_CHANGED), seen
+    )
+
+
+async def _reload(plane: ControlPlane, actor: Actor) -> None:
+    try:
+        await plane.reload(actor)
+    except StoreError as error:
+        log.error("configuration not loaded, the old one keeps serving: %s", error)
 
 
 def _reload_on_hangup(plane: ControlPlane) -> None:
@@ -116,7 +141,7 @@ def _reload_on_hangup(plane: ControlPlane) -> None:
     running: set[asyncio.Task[object]] = set()
 
     def on_hangup() -> None:
-        task: asyncio.Task[object] = loop.create_task(plane.reload())
+        task: asyncio.Task[object] = loop.create_task(_reload(plane, HANGUP))
         running.add(task)
         task.add_done_callback(running.discard)
 

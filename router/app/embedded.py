@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -11,13 +10,16 @@ from starlette.types import Receive, Scope, Send
 from router.admin import create_admin
 from router.config import Config
 from router.controller.fleet import Fleet
+from router.controller.loop import ControlLoop
 from router.controller.plane import ControlPlane
 from router.dataplane.accesslog import AccessLogSettings
 from router.dataplane.server import DataPlane, DataPlaneSettings
 from router.link.client import TELEMETRY_INTERVAL_S
-from router.link.messages import EndpointHealth, Health
+from router.link.messages import Health
 from router.link.server import Applied
 from router.snapshot import Snapshot
+from router.store import create_store
+from router.store.base import Store
 from router.telemetry.merge import Incarnation
 
 
@@ -26,11 +28,11 @@ class EmbeddedRouter:
 
     def __init__(self, load: Callable[[], Config], config: Config, admin_path: str) -> None:
         self.dataplane: Final = DataPlane(_settings(config))
-        self.plane: Final = ControlPlane(load, Fleet())
+        self.plane: Final = ControlPlane(load, Fleet(), _store(config))
         self._admin: Final = create_admin(self.plane)
         self._admin_path: Final = admin_path
         self._link: Final = _Loopback(self.dataplane, self.plane.fleet)
-        self._telling: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI 3.0."""
@@ -47,19 +49,23 @@ class EmbeddedRouter:
 
         Raises:
             ConfigError: the configuration cannot be used.
+            StoreError: what is recorded cannot be read.
         """
         self._link.connect()
         await self.plane.start(self._link)
         await self.dataplane.start()
-        self._telling = asyncio.create_task(self._link.tell())
+        self._tasks = [
+            asyncio.create_task(self._link.tell()),
+            asyncio.create_task(ControlLoop(self.plane).run()),
+        ]
 
     async def close(self) -> None:
         """End the background work; requests must have ended before."""
-        if self._telling is not None:
-            self._telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._telling
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.dataplane.close()
+        await self.plane.close()
 
     def _is_admin(self, scope: Scope) -> bool:
         path: str = scope["path"]
@@ -93,8 +99,7 @@ class _Loopback:
     def publish(self, snapshot: Snapshot) -> None:
         self._dataplane.install(snapshot)
         self._fleet.on_applied(self._who, snapshot.generation)
-        everything = Health(endpoints=self._dataplane.health(), complete=True)
-        self._fleet.on_health(self._who, everything)
+        self._fleet.on_health(self._who, self._dataplane.health())
 
     async def wait_applied(self, generation: int, deadline_s: float) -> Applied:
         # `publish` has installed it already.
@@ -105,8 +110,13 @@ class _Loopback:
             self._fleet.on_telemetry(self._who, self._dataplane.recorder.series())
             await asyncio.sleep(TELEMETRY_INTERVAL_S)
 
-    def _on_health(self, changed: list[EndpointHealth]) -> None:
-        self._fleet.on_health(self._who, Health(endpoints=changed))
+    def _on_health(self, changed: Health) -> None:
+        self._fleet.on_health(self._who, changed)
+
+
+def _store(config: Config) -> Store:
+    """The store that was asked for by name; an embedded router leaves no file unasked."""
+    return create_store(config.store if "store" in config.model_fields_set else "memory:")
 
 
 def _settings(config: Config) -> DataPlaneSettings:

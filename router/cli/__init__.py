@@ -1,12 +1,35 @@
 """The command line: one module for each group of commands.
 
+    output      how every command speaks
+    session     what commands that call a server share: options, connection, failures
+    client      the admin API over HTTP; `documents` are its answers, `sse` its events
+    refusal     failures with their remedies; `failures` lists them
+    tables      rows for people; `words` are their figures
+    standing    a rollout for people, `metrics` its analyses; `rollout_documents` are both
+    watching    a rollout looked at again and again; `wakeups` say when, `watch_views` show it
+
 Exit status: 0 done, 1 refused or failed, 2 the command line itself was wrong.
 """
 
 import typer
 
 from router import __version__
-from router.cli import check, demo, engine, explain, serve
+from router.cli import (
+    analysis,
+    audit,
+    check,
+    demo,
+    engine,
+    events,
+    explain,
+    generation,
+    reload,
+    rollback,
+    rollout,
+    routes,
+    serve,
+    weights,
+)
 
 main = typer.Typer(
     name="inference-router",
@@ -18,6 +41,15 @@ main = typer.Typer(
 main.command()(serve.serve)
 main.command()(check.check)
 main.command()(explain.explain)
+main.command()(routes.routes)
+main.command()(weights.weights)
+main.command()(rollback.rollback)
+main.command()(reload.reload)
+main.command()(generation.generation)
+main.add_typer(rollout.app, name="rollout")
+main.add_typer(analysis.app, name="analysis")
+main.add_typer(audit.app, name="audit")
+main.command()(events.events)
 main.command()(demo.demo)
 main.command("mock-engine", **engine.PASS_THROUGH)(engine.mock_engine)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.output import Output, OutputOption, print_json
+from router.cli.output import Output, OutputOption, plain, print_json
 
 if TYPE_CHECKING:
     from router.config import FileReport, Report
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="configuration files")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schema")] = False,
+    requests_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="expected of each route; warns of samples that are too small"),
+    ] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Say everything that is wrong with configuration files, and what their releases will do."""
@@ -27,7 +31,7 @@ def check(
         return
     if not files:
         raise typer.BadParameter("give a file, or --schema", param_hint="FILES")
-    report = config.check(files)
+    report = config.check(files, requests_per_s=requests_per_second)
     if output is Output.JSON:
         print_json({"ok": report.ok, "files": [_as_document(file) for file in report.files]})
     else:
@@ -43,11 +47,12 @@ def _as_document(report: FileReport) -> dict[str, Any]:
 def _print(report: Report) -> None:
     for file in report.files:
         for problem in file.problems:
-            typer.echo(f"{problem}", err=True)
+            typer.echo(plain(problem), err=True)
         for warning in file.warnings:
-            typer.echo(f"{warning} (warning)", err=True)
+            typer.echo(plain(f"{warning} (warning)"), err=True)
         if file.problems:
             continue
-        typer.echo(f"{file.file}: ok")
+        typer.echo(plain(f"{file.file}: ok"))
         for plan in file.plans:
-            typer.echo("\n".join(f"  {line}" for line in str(plan).splitlines()))
+            for line in str(plan).splitlines():
+                typer.echo(plain(f"  {line}"))

@@ -4,43 +4,57 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from router.cli.output import Output, OutputOption, fail, print_json
+from router.cli.documents import Explanation, read
+from router.cli.output import fail, plain
+from router.cli.session import Session, against_server
+from router.cli.words import percent
 from router.errors import ConfigError
 
-if TYPE_CHECKING:
-    from router.controller.explain import Explanation
 
-
+@against_server
 def explain(
-    file: Annotated[Path, typer.Argument(help="the configuration file")],
+    session: Session,
     path: Annotated[str, typer.Option(help="the request's path")],
+    file: Annotated[
+        Path | None, typer.Argument(help="a configuration file; without it the server is asked")
+    ] = None,
     method: Annotated[str, typer.Option(help="its method")] = "POST",
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help="'name: value', as often as needed")
     ] = None,
     body: Annotated[str, typer.Option(help="its body, or @FILE")] = "",
-    output: OutputOption = Output.TEXT,
 ) -> None:
-    """Tell which route and version would answer a request, with the weights of the file."""
+    """Tell which route and version would answer a request: by the weights of a file, or of now."""
+    headers = [_header(text) for text in header or []]
+    if file is not None:
+        document = _explain_by_file(file, path, method, headers, _body(body))
+    else:
+        question = {"method": method, "path": path, "headers": _first(headers)}
+        document = session.client.ask("explain", body={**question, "body": _text(_body(body))})
+    explanation = read(document, Explanation)
+    session.show(document, lambda _: _tell(explanation))
+    if explanation.route is None:
+        raise typer.Exit(1)
+
+
+def _explain_by_file(
+    file: Path, path: str, method: str, headers: list[tuple[str, str]], body: bytes
+) -> dict[str, Any]:
     from router.config import compile_snapshot, load  # 0.4 s that no other command pays
     from router.controller.explain import Request
     from router.controller.explain import explain as explain_request
 
-    request = Request(path, method, [_header(text) for text in header or []], _body(body))
     try:
-        explanation = explain_request(compile_snapshot(load(file), 1), request)
+        snapshot = compile_snapshot(load(file), 1)
     except ConfigError as error:
         fail(error)
-    if output is Output.JSON:
-        print_json(asdict(explanation))
-    else:
-        _print(explanation)
-    if explanation.route is None:
-        raise typer.Exit(1)
+    document = asdict(explain_request(snapshot, Request(path, method, headers, body)))
+    document["upstreamModel"] = document.pop("upstream_model")  # as the admin API names it
+    return document
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -48,6 +62,11 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise typer.BadParameter(f"{text!r} is not `name: value`", param_hint="--header")
     return name.strip(), value.strip()
+
+
+def _first(headers: list[tuple[str, str]]) -> dict[str, str]:
+    """Of headers with one name the first counts, as it does in the data plane."""
+    return {name.lower(): value for name, value in reversed(headers)}
 
 
 def _body(text: str) -> bytes:
@@ -59,14 +78,24 @@ def _body(text: str) -> bytes:
         raise typer.BadParameter(f"{text[1:]}: {error.strerror}", param_hint="--body") from None
 
 
-def _print(explanation: Explanation) -> None:
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise typer.BadParameter(
+            "a server can only be asked about text", param_hint="--body"
+        ) from None
+
+
+def _tell(explanation: Explanation) -> None:
     for reason in explanation.why:
-        typer.echo(f"- {reason}")
+        typer.echo(f"- {plain(reason)}")
     if explanation.route is None:
         typer.echo("refused")
         return
-    typer.echo(f"route {explanation.route}")
+    typer.echo(f"route {plain(explanation.route)}")
     if explanation.version is not None:
-        typer.echo(f"version {explanation.version} at {', '.join(explanation.endpoints)}")
-    for version, percent in (explanation.shares or {}).items():
-        typer.echo(f"version {version}: {percent:g} %")
+        endpoints = ", ".join(explanation.endpoints)
+        typer.echo(plain(f"version {explanation.version} at {endpoints}"))
+    for version, share in (explanation.shares or {}).items():
+        typer.echo(plain(f"version {version}: {percent(share)}"))

@@ -10,7 +10,12 @@ Below it: `models` (a class for each section), `source` (YAML with line numbers)
 """
 
 from router.config.check import FileReport, Report, check
-from router.config.compile import RouteState, compile_route, compile_snapshot, initial_state
+from router.config.compile import (
+    compile_route,
+    compile_snapshot,
+    initial_state,
+    lineage_of,
+)
 from router.config.load import files_of, load
 from router.config.plan import RoutePlan, plan_of
 from router.config.problems import ConfigProblems, Problem
@@ -24,13 +29,13 @@ __all__ = [
     "Problem",
     "Report",
     "RoutePlan",
-    "RouteState",
     "check",
     "compile_route",
     "compile_snapshot",
     "files_of",
     "initial_state",
     "json_schema",
+    "lineage_of",
     "load",
     "plan_of",
 ]

@@ -11,14 +11,40 @@ from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final
 
+from router.analysis import findings as analysis
+from router.analysis.arguments import BUILT_IN, Argument
+from router.analysis.lint import lint_samples
+from router.analysis.plan import Order, Plan, make_plan
+from router.analysis.template import flatten
 from router.config.compile import initial_state
+from router.config.contradictions import (
+    WrittenTemplate,
+    find_in_template,
+    place_in_reference,
+    with_column,
+    written_templates,
+)
 from router.config.load import Inspection, inspect
-from router.config.models import BlueGreen, Canary, Route
-from router.config.plan import RoutePlan, plan_of
+from router.config.models import BlueGreen, Canary, Route, Strategy
+from router.config.plan import (
+    Documents,
+    RoutePlan,
+    Understanding,
+    Understood,
+    plan_of,
+    soonest_good,
+    subject_of,
+    weights_before,
+    with_nested,
+)
 from router.config.problems import Finding, Path, Problem, format_path
 from router.config.root import Config
-from router.config.units import format_size
-from router.snapshot import Role
+from router.config.source import Source
+from router.config.units import format_duration, format_size
+from router.rollouts.spec import GateKind
+from router.snapshot import FULL
+
+_NO_MIRROR: Final = "mirroring is not built in yet: nothing is copied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +69,38 @@ class Report:
         return not any(report.problems for report in self.files)
 
 
-def check(paths: Iterable[str | PathLike[str]]) -> Report:
-    """Read each file as `serve` would, and judge it; raises nothing."""
-    return Report(tuple(_check_file(inspect(path)) for path in paths))
+def check(paths: Iterable[str | PathLike[str]], *, requests_per_s: float | None = None) -> Report:
+    """Read each file as `serve` would, and judge it; raises nothing.
+
+    `requests_per_s` is what each route is expected to get: with it, thresholds that so few
+    requests cannot resolve are warned about.
+    """
+    return Report(tuple(_check_file(inspect(path), requests_per_s) for path in paths))
 
 
-def _check_file(inspection: Inspection) -> FileReport:
+def _check_file(inspection: Inspection, requests_per_s: float | None) -> FileReport:
     config, source = inspection.config, inspection.source
     if config is None or source is None:
         return FileReport(inspection.file, problems=tuple(inspection.problems))
+    templates = _Templates(config, source)
+    analyses = Understanding(templates.documents)
+    routes = {route.name: analyses.of(route) for route in config.routes}
     warnings = [source.problem(item.path, item.message) for item in _warnings(config)]
-    warnings.sort(key=lambda warning: warning.line)
+    for index, route in enumerate(config.routes):
+        warnings += templates.warnings(index, route, routes[route.name], requests_per_s)
+    warnings += templates.warnings_of_unused(config)
+    warnings.sort(key=lambda warning: (warning.file != source.file, warning.file, warning.line))
     for route in config.routes:
         manifest = route.strategy.from_manifest if route.strategy is not None else None
         warnings += (manifest.warnings or ()) if manifest is not None else ()
     return FileReport(
         inspection.file,
-        warnings=tuple(dict.fromkeys(warnings)),  # routes may share a manifest
-        plans=tuple(plan_of(route) for route in config.routes if route.strategy is not None),
+        warnings=tuple(dict.fromkeys(warnings)),  # routes may share a manifest, or a template
+        plans=tuple(
+            plan_of(route, routes[route.name])
+            for route in config.routes
+            if route.strategy is not None
+        ),
     )
 
 
@@ -71,15 +111,14 @@ def _warnings(config: Config) -> Iterator[Finding]:
         for warn in _ROUTE_WARNINGS:
             for finding in warn(route):
                 yield Finding(("routes", index, *finding.path), finding.message)
-    yield from _warn_of_unused_templates(config)
+    if unused := _unused_templates(config):
+        yield Finding(("analysisTemplates",), f"no strategy uses {', '.join(unused)}")
     yield from _warn_of_missing_files(config)
 
 
 def _warn_of_missing_release(route: Route) -> Iterator[Finding]:
     if len(route.versions) > 1 and route.release is None:
-        start = next(
-            name for name, role in initial_state(route).roles.items() if role is Role.STABLE
-        )
+        start = initial_state(route).stable
         message = f'none is given, so the route stays on "{start}" until it is told otherwise'
         yield Finding(("release",), message)
 
@@ -87,7 +126,7 @@ def _warn_of_missing_release(route: Route) -> Iterator[Finding]:
 def _warn_of_weak_strategy(route: Route) -> Iterator[Finding]:
     if route.strategy is None:
         if len(route.versions) > 1:
-            message = "none is given: a new release gets all traffic at once, unproven"
+            message = "none is given: a new release waits for a person, who starts it unproven"
             yield Finding(("strategy",), message)
         return
     if route.strategy.canary is not None:
@@ -119,6 +158,8 @@ def _warn_of_weak_canary(canary: Canary, place: Path) -> Iterator[Finding]:
 
 
 def _warn_of_weak_switch(route: Route, strategy: BlueGreen) -> Iterator[Finding]:
+    message = "is not built in yet: a new release waits for a person, who switches by hand"
+    yield Finding(("strategy", "blueGreen"), message)
     if route.health is None:
         message = "has no health probes to count healthy endpoints by: set `health`"
         yield Finding(("strategy", "blueGreen"), message)
@@ -148,10 +189,44 @@ def _warn_of_unseen_keys(route: Route) -> Iterator[Finding]:
             yield Finding(("sticky", "by", index, "body"), message)
 
 
+def _warn_of_shadow_steps(route: Route) -> Iterator[Finding]:
+    strategy = route.strategy
+    if strategy is None or strategy.canary is None:
+        return
+    for index, step in enumerate(strategy.canary.steps):
+        if step.set_shadow is not None and step.set_shadow.percent:
+            place: Path = ("strategy", "canary", "steps", index, "setShadow")
+            if strategy.from_manifest is not None:
+                place = ("strategy", "fromManifest")
+            yield Finding(place, _NO_MIRROR)
+
+
+def _warn_of_idle_gates(route: Route) -> Iterator[Finding]:
+    if route.strategy is None:
+        return
+    for index, gate in enumerate(route.strategy.gates):
+        if reason := _idle(gate.type, route.strategy):
+            yield Finding(("strategy", "gates", index), f"{gate.type} is never asked: {reason}")
+
+
+def _idle(kind: GateKind, strategy: Strategy) -> str:
+    if strategy.canary is None:
+        return "only a canary has gates so far"
+    steps, before = strategy.canary.steps, weights_before(strategy.canary)
+    rises = any(
+        step.set_weight is not None and strategy.canary.weight_bp(step.set_weight) > weight
+        for step, weight in zip(steps, before, strict=True)
+    )
+    if kind is GateKind.CONFIRM_TRAFFIC_INCREASE and not rises:
+        return "no step raises the weight"
+    return ""
+
+
 def _warn_of_idle_shadow(route: Route) -> Iterator[Finding]:
     limits, shadow = route.limits, route.shadow
     if shadow is None:
         return
+    yield Finding(("shadow",), _NO_MIRROR)
     if not shadow.percent:
         yield Finding(("shadow", "percent"), "is 0: nothing is copied")
     if (
@@ -186,10 +261,12 @@ _ROUTE_WARNINGS: Final[tuple[Callable[[Route], Iterator[Finding]], ...]] = (
     _warn_of_weak_strategy,
     _warn_of_unseen_keys,
     _warn_of_idle_shadow,
+    _warn_of_shadow_steps,
+    _warn_of_idle_gates,
 )
 
 
-def _warn_of_unused_templates(config: Config) -> Iterator[Finding]:
+def _unused_templates(config: Config) -> list[str]:
     used = {
         reference.template_name
         for route in config.routes
@@ -197,10 +274,8 @@ def _warn_of_unused_templates(config: Config) -> Iterator[Finding]:
         for analysis in route.strategy.analyses.values()
         for reference in analysis.templates
     }
-    for template in config.templates.values():
-        used |= {reference.template_name for reference in template.spec.templates}
-    if unused := [name for name in config.templates if name not in used]:
-        yield Finding(("analysisTemplates",), f"no strategy uses {', '.join(unused)}")
+    documents = {name: template.document for name, template in config.templates.items()}
+    return [name for name in documents if name not in with_nested(used, documents)]
 
 
 def _warn_of_missing_files(config: Config) -> Iterator[Finding]:
@@ -231,3 +306,113 @@ def _files(config: Config) -> Iterator[tuple[Path, str]]:
             for field, file in files.items():
                 if file is not None:
                     yield ("routes", index, "versions", name, "tls", field), file
+
+
+# -- analyses --------------------------------------------------------------------------------------
+
+
+class _Templates:
+    """The analysis templates of a configuration, and what to tell about them."""
+
+    def __init__(self, config: Config, source: Source) -> None:
+        self._source: Final = source
+        self._written: Final[Mapping[str, WrittenTemplate]] = written_templates(
+            {"analysisTemplates": config.analysis_templates}
+        )
+        self.documents: Final[Documents] = {
+            name: template.document for name, template in self._written.items()
+        }
+
+    def warnings(
+        self, index: int, route: Route, understood: Understood, requests_per_s: float | None
+    ) -> Iterator[Problem]:
+        """What is right in form in a route's analyses, and probably not meant."""
+        manifest = route.strategy is not None and route.strategy.from_manifest is not None
+        for place, plan in understood.items():
+            here: Path = ("fromManifest",) if manifest else place
+            for finding in (
+                *plan.warnings,
+                *_late(plan),
+                *self._samples(route, place, plan, requests_per_s),
+            ):
+                yield self._placed(
+                    finding, ("routes", index, "strategy", *here), place if manifest else ()
+                )
+
+    def warnings_of_unused(self, config: Config) -> Iterator[Problem]:
+        """What would be wrong if somebody used them."""
+        prometheus = config.providers.prometheus
+        address = prometheus.address if prometheus is not None else None
+        for name in _unused_templates(config):
+            template = self._written[name]
+            for path, message in find_in_template(name, self.documents, address):
+                yield template.problem(self._source, path, message)
+            for finding in _understood_alone(name, self.documents):
+                yield self._placed(finding, template.place, ())
+
+    def _placed(self, finding: analysis.Finding, place: Path, at: Path) -> Problem:
+        if finding.template in self._written:
+            template = self._written[finding.template]
+            return template.problem(self._source, finding.path, finding.text)
+        placed = place_in_reference(finding, place, at)
+        return self._source.problem(placed.path, placed.message)
+
+    def _samples(
+        self, route: Route, place: Path, plan: Plan, requests_per_s: float | None
+    ) -> Iterator[analysis.Finding]:
+        share = _share_bp(route, place) / FULL
+        if not requests_per_s or not share:
+            return
+        for metric in plan.metrics:
+            for _, text in lint_samples(metric, requests_per_s * share):
+                yield analysis.Finding("", (), f"{metric.name}: {text}")
+
+
+def _share_bp(route: Route, place: Path) -> int:
+    """The smallest share that an analysis has to judge by, in basis points; 0: none is known."""
+    canary = route.strategy.canary if route.strategy is not None else None
+    if canary is None:
+        return 0
+    before = weights_before(canary)
+    if len(place) > 2 and isinstance(place[2], int):
+        return before[place[2]]
+    start = canary.analysis.starting_step if canary.analysis is not None else 0
+    return min((weight for weight in before[start:] if weight), default=0)
+
+
+def _late(plan: Plan) -> Iterator[analysis.Finding]:
+    deciding = [metric for metric in plan.metrics if not metric.dry_run]
+    good_s = soonest_good(deciding, plan.deadline_s)
+    if plan.deadline_s is not None and plan.deadline_s < good_s:
+        text = (
+            f"{format_duration(plan.deadline_s)} is over before the {format_duration(good_s)} that "
+            f"a good verdict takes: for a good version, too, it comes to {plan.on_deadline}"
+        )
+        yield analysis.Finding("", ("deadline",), text)
+
+
+def _understood_alone(name: str, documents: Documents) -> Iterator[analysis.Finding]:
+    """What the analysis core says of a template, as far as it does not hang on its arguments."""
+    templates, _ = flatten([name], documents)
+    given = {a.name for t in templates for a in t.arguments if not a.is_set} - set(BUILT_IN)
+    order = Order(
+        templates=(name,), arguments=tuple(Argument(a, "1") for a in sorted(given)), background=True
+    )
+    try:
+        found = make_plan(
+            order, documents, subject_of("route", ["stable", "canary"], None)
+        ).warnings
+    except analysis.AnalysisSpecError as error:
+        found = tuple(with_column(finding, documents) for finding in error.findings)
+    for finding in found:
+        metric = _metric_at(finding.path, documents.get(finding.template, {}))
+        if finding.template and not any(f"args.{argument}" in metric for argument in given):
+            yield finding
+
+
+def _metric_at(path: Path, document: Mapping[str, Any]) -> str:
+    """The text of the metric that a path leads into, if it does."""
+    match path:
+        case ("spec", "metrics", int(index), *_):
+            return repr(document["spec"]["metrics"][index])
+    return ""

@@ -3,13 +3,13 @@
 Pure: one configuration, one generation and one set of states always give the same snapshot.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from router import snapshot
 from router.config.address import EndpointUrl
 from router.config.models import (
+    Breaker,
     HeaderRoute,
     HeaderTest,
     Health,
@@ -25,28 +25,8 @@ from router.config.models import (
 from router.config.root import Config
 from router.config.units import format_percent
 from router.errors import ConfigError
+from router.rollouts.state import RouteState
 from router.snapshot import FULL, Role, StickyKind
-
-
-@dataclass(frozen=True, slots=True)
-class RouteState:
-    """How far a route has come: its versions' shares in basis points, and their roles.
-
-    A version that the configuration has and this has not gets no traffic, as a preview.
-    """
-
-    weights: Mapping[str, int]
-    roles: Mapping[str, Role]
-
-    def __post_init__(self) -> None:
-        if sum(self.weights.values()) != FULL or min(self.weights.values()) < 0:
-            raise ConfigError(f"weights {dict(self.weights)} do not share out {FULL} basis points")
-        stable = [name for name, role in self.roles.items() if role is Role.STABLE]
-        if len(stable) != 1:
-            raise ConfigError(f"a route has one stable version, not {len(stable)}")
-        for name, role in self.roles.items():
-            if role is Role.SHADOW and self.weights.get(name):
-                raise ConfigError(f"shadow version {name} has traffic")
 
 
 def compile_snapshot(
@@ -75,47 +55,71 @@ def initial_state(route: Route) -> RouteState:
     Stable is the version with the largest initial weight, the first declared of equal ones.
     Without initial weights the release has all traffic, or the first version that is no shadow.
     """
-    shadow = route.shadow.version if route.shadow is not None else None
     if route.initial_weights is None:
-        first = next(name for name in route.versions if name != shadow)
+        first = next(name for name in route.versions if name != _shadow(route))
         weights = {route.release or first: FULL}
     else:
         weights = dict(route.initial_weights)
     stable = max(route.versions, key=lambda name: weights.get(name, 0))  # max keeps the first
-    roles: dict[str, Role] = {}
-    for name in route.versions:
-        if name == stable:
-            roles[name] = Role.STABLE
-        elif name == shadow:
-            roles[name] = Role.SHADOW
-        else:
-            roles[name] = Role.CANARY if weights.get(name) else Role.PREVIEW
-    return RouteState(weights, roles)
+    return RouteState(stable=stable, weights=weights, lineage=lineage_of(route))
+
+
+def lineage_of(route: Route) -> dict[str, dict[str, Any]]:
+    """Where each version comes from, as far as the configuration says it."""
+    return {
+        name: version.lineage.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        for name, version in route.versions.items()
+        if version.lineage is not None
+    }
 
 
 def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route:
     """Make one route of the table; `order` is its place in the configuration."""
-    for name, weight in state.weights.items():
-        if weight and name not in route.versions:
-            raise ConfigError(
-                f"route {route.name}: version {name} has {format_percent(weight)} % of the "
-                "traffic and cannot leave the configuration"
-            )
+    _check_fits(route, state)
     return snapshot.Route(
         name=route.name,
         order=order,
         rules=tuple(_rule(rule) for rule in route.match),
-        versions=tuple(
-            _version(name, route.versions[name], state) for name in _newest_first(route, state)
-        ),
+        versions=tuple(_version(route, name, state) for name in _newest_first(route, state)),
         sticky=tuple(_sticky(source) for source in route.sticky.by) if route.sticky else (),
-        header_routes=tuple(_header_route(item) for item in route.header_routes),
+        header_routes=(
+            *(_header_route(item) for item in route.header_routes),
+            *_header_routes_of_steps(route, state),
+        ),
         balance=route.balance,
         timeouts=_timeouts(route.timeouts),
         retry=_retry(route.retry),
         health=_health(route.health) if route.health is not None else None,
         limits=_limits(route.limits),
+        breaker=_breaker(route.breaker) if route.breaker is not None else None,
     )
+
+
+def _check_fits(route: Route, state: RouteState) -> None:
+    for name, weight in state.shares.items():
+        if weight and name not in route.versions:
+            raise ConfigError(
+                f"route {route.name}: version {name} has {format_percent(weight)} % of the "
+                "traffic and cannot leave the configuration: move its traffic away first"
+            )
+        if weight and name == _shadow(route):
+            raise ConfigError(
+                f"route {route.name}: version {name} has {format_percent(weight)} % of the "
+                "traffic and cannot be its shadow"
+            )
+    if state.stable not in route.versions:
+        raise ConfigError(
+            f"route {route.name}: version {state.stable} is stable and cannot leave the "
+            "configuration until another one is"
+        )
+
+
+def _shadow(route: Route) -> str | None:
+    return route.shadow.version if route.shadow is not None else None
+
+
+def _role(route: Route, name: str, state: RouteState) -> Role:
+    return Role.SHADOW if name == _shadow(route) else state.role(name)
 
 
 _CANARY_OR_RELEASE: Final = 0
@@ -131,18 +135,19 @@ def _newest_first(route: Route, state: RouteState) -> list[str]:
 
 
 def _rank(name: str, release: str | None, state: RouteState) -> int:
-    role = state.roles.get(name, Role.PREVIEW)
+    role = state.role(name)
     if role is Role.STABLE:
         return _STABLE
     return _CANARY_OR_RELEASE if role is Role.CANARY or name == release else _OTHER
 
 
-def _version(name: str, version: Version, state: RouteState) -> snapshot.Version:
+def _version(route: Route, name: str, state: RouteState) -> snapshot.Version:
+    version: Version = route.versions[name]
     tls = _tls(version.tls)
     return snapshot.Version(
         name=name,
-        role=state.roles.get(name, Role.PREVIEW),
-        weight_bp=state.weights.get(name, 0),
+        role=_role(route, name, state),
+        weight_bp=state.share(name),
         endpoints=tuple(_endpoint(url, tls) for url in version.endpoints),
         model=version.model,
     )
@@ -187,6 +192,16 @@ def _condition(name: str, test: HeaderTest) -> snapshot.HeaderCondition:
 
 def _header_route(item: HeaderRoute) -> snapshot.HeaderRoute:
     return snapshot.HeaderRoute(conditions=(_condition(item.header, item),), version=item.version)
+
+
+def _header_routes_of_steps(route: Route, state: RouteState) -> Iterator[snapshot.HeaderRoute]:
+    """What the rollout's steps have set; any of the headers sends a request to its target."""
+    rollout = state.rollout
+    if rollout is None or not rollout.in_flight or rollout.target not in route.versions:
+        return
+    for step in rollout.header_routes:
+        for condition in step.matches:
+            yield snapshot.HeaderRoute(conditions=(condition,), version=rollout.target)
 
 
 def _sticky(source: StickySource) -> snapshot.StickySource:
@@ -238,4 +253,13 @@ def _limits(limits: Limits) -> snapshot.Limits:
         max_body_bytes=limits.max_body_bytes,
         max_replay_bytes=limits.max_replay_bytes,
         max_inspect_bytes=limits.max_inspect_bytes,
+    )
+
+
+def _breaker(breaker: Breaker) -> snapshot.BreakerLimits:
+    return snapshot.BreakerLimits(
+        consecutive=breaker.consecutive,
+        error_percent=breaker.error_percent,
+        min_requests=breaker.min_requests,
+        window_s=breaker.window_s,
     )

@@ -1,21 +1,45 @@
-"""What no field can know alone: names that nothing answers to, weights that do not add up.
+"""What no field can know alone: names that nothing answers to, weights that do not add up, analyses
+of which every run would be an Error.
 
-Pure, and works on the document as it was written, not on the models made from it: a file with a
-bad URL in one line is still told about the unknown version in another.  Values of a wrong shape
-are skipped here, because their own field complains about them.
+Works on the document as it was written, not on the models made from it: a file with a bad URL in
+one line is still told about the unknown version in another.  Values of a wrong shape are skipped
+here, because their own field complains about them.
+
+Pure, but for one thing: a file of templates in which something is wrong is read again for its
+line numbers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, Final
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
+from router.analysis import findings as analysis
+from router.analysis.conditions import ConditionError, parse
+from router.analysis.providers.base import Subject
 from router.config.address import parse_address
-from router.config.models.analysis import AnalysisTemplate, TemplateFile
+from router.config.models.analysis import (
+    AnalysisRef,
+    AnalysisTemplate,
+    BackgroundAnalysis,
+    InlineAnalysis,
+    TemplateFile,
+)
 from router.config.models.match import MatchRule
-from router.config.problems import Finding, Path, format_path
+from router.config.models.strategy import BlueGreen, Canary, Strategy
+from router.config.plan import (
+    Documents,
+    Understanding,
+    nested_templates,
+    subject_of,
+    with_nested,
+)
+from router.config.problems import ConfigProblems, Finding, Path, Problem, format_path
+from router.config.source import Source, read_sources
 from router.config.units import format_percent, parse_percent
 from router.snapshot import FULL
 
@@ -35,6 +59,7 @@ def find_contradictions(document: Document) -> Iterator[Finding]:
     yield from _repeated({"routes": routes}, "routes")
     yield from _ambiguous(routes)
     yield from _repeated_templates(document)
+    yield from dict.fromkeys(_analyses(document, routes))
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -233,6 +258,204 @@ def _search(value: object, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _search(item, (*path, index))
+
+
+# -- analyses --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTemplate:
+    """A template, and where it stands: in the configuration, or in a file named there."""
+
+    name: str
+    document: Document
+    place: Path
+    file: str | None = None
+
+    def problem(self, source: Source, path: Path, message: str) -> Problem:
+        """Say something about a part of it; `source` is the configuration's."""
+        if self.file is None:
+            return source.problem((*self.place, *path), message)
+        return _problem_in_file(self.file, self.name, path, message)
+
+    def finding(self, path: Path, message: str) -> Finding:
+        """The same, before anyone knows the configuration's lines."""
+        if self.file is None:
+            return Finding((*self.place, *path), message)
+        return Finding(self.place, str(_problem_in_file(self.file, self.name, path, message)))
+
+
+def _problem_in_file(file: str, name: str, path: Path, message: str) -> Problem:
+    try:
+        sources = read_sources(file)
+    except ConfigProblems:  # it has just been changed
+        return Problem(file, 0, format_path(path), message)
+    for source in sources:
+        if _mapping(_mapping(source.value).get("metadata")).get("name") == name:
+            return source.problem(path, message)
+    return Problem(file, 0, format_path(path), message)
+
+
+def written_templates(document: Document) -> dict[str, WrittenTemplate]:
+    """Every template by its name, except those of a wrong shape."""
+    found: dict[str, WrittenTemplate] = {}
+    for index, item in enumerate(_sequence(document.get("analysisTemplates"))):
+        place: Path = ("analysisTemplates", index)
+        file = item.path if isinstance(item, TemplateFile) else None
+        for template in _templates_in(item):
+            written = WrittenTemplate(template.name, template.document, place, file)
+            found.setdefault(template.name, written)
+    return found
+
+
+def _templates_in(item: object) -> tuple[AnalysisTemplate, ...]:
+    if isinstance(item, TemplateFile):
+        return item.templates or ()
+    if isinstance(item, AnalysisTemplate):
+        return (item,)
+    try:
+        return (AnalysisTemplate.model_validate(item),)
+    except ValidationError:
+        return ()
+
+
+def _analyses(document: Document, routes: list[Document]) -> Iterator[Finding]:
+    """Find what would make every run of an analysis an Error; a template nobody uses has no run."""
+    if not (templates := written_templates(document)):
+        return
+    analyses = Understanding({name: template.document for name, template in templates.items()})
+    used: dict[str, None] = {}
+    for index, route in enumerate(routes):
+        for place, at, reference in _references(_mapping(route.get("strategy"))):
+            names = [template.template_name for template in reference.templates]
+            closure = with_nested(names, analyses.templates)
+            used |= closure
+            if not closure.keys() <= templates.keys():
+                continue  # the name that is unknown is told of where it stands
+            for finding in _errors_of(reference, analyses, _subject(route)):
+                yield _placed(finding, ("routes", index, "strategy", *place), at, templates)
+    address = _default_address(document)
+    for name in [name for name in used if name in templates]:
+        for path, message in find_in_template(name, analyses.templates, address):
+            yield templates[name].finding(path, message)
+
+
+def _references(strategy: Document) -> Iterator[tuple[Path, Path, AnalysisRef]]:
+    """Every analysis: its place in the configuration, and further inside a manifest, if it is."""
+    canary, blue_green = strategy.get("canary"), strategy.get("blueGreen")
+    if isinstance(canary, Canary) or isinstance(blue_green, BlueGreen):
+        read = Strategy.model_construct(canary=canary, blue_green=blue_green)
+        yield from ((("fromManifest",), place, item) for place, item in read.analyses.items())
+        return
+    for place, document in _written_references(_mapping(canary), _mapping(blue_green)):
+        if document is None:
+            continue
+        inline = place != ("canary", "analysis")
+        try:
+            model = InlineAnalysis if inline else BackgroundAnalysis
+            yield place, (), model.model_validate(document)
+        except ValidationError:
+            continue
+
+
+def _written_references(canary: Document, blue_green: Document) -> Iterator[tuple[Path, object]]:
+    yield ("canary", "analysis"), canary.get("analysis")
+    for index, step in enumerate(_sequence(canary.get("steps"))):
+        yield ("canary", "steps", index, "analysis"), _mapping(step).get("analysis")
+    for key in ("prePromotionAnalysis", "postPromotionAnalysis"):
+        yield ("blueGreen", key), blue_green.get(key)
+
+
+def _subject(route: Document) -> Subject:
+    release = route.get("release")
+    versions = list(_mapping(route.get("versions"))) or [""]
+    return subject_of(str(route.get("name")), versions, str(release) if release else None)
+
+
+def _errors_of(
+    reference: AnalysisRef, analyses: Understanding, subject: Subject
+) -> list[analysis.Finding]:
+    try:
+        analyses.plan(reference, subject)
+    except analysis.AnalysisSpecError as error:
+        return [with_column(finding, analyses.templates) for finding in error.findings]
+    return []
+
+
+def with_column(finding: analysis.Finding, documents: Documents) -> analysis.Finding:
+    """Say where in a condition it cannot be read; the text alone is Argo's, and does not."""
+    match finding.path:
+        case ("spec", "metrics", int(index), "successCondition" | "failureCondition" as key):
+            condition = documents[finding.template]["spec"]["metrics"][index][key]
+        case _:
+            return finding
+    try:
+        # A condition with arguments in it is not the one that was read: it has other columns.
+        if isinstance(condition, str) and "{{" not in condition:
+            parse(condition.strip())
+    except ConditionError as error:
+        if error.column is not None:
+            return msgspec.structs.replace(finding, text=f"column {error.column}: {finding.text}")
+    return finding
+
+
+def _placed(
+    finding: analysis.Finding, place: Path, at: Path, templates: Mapping[str, WrittenTemplate]
+) -> Finding:
+    """Say where a finding stands: in a template, in the reference to it, or at its manifest."""
+    if finding.template in templates:
+        return templates[finding.template].finding(finding.path, finding.text)
+    return place_in_reference(finding, place, at)
+
+
+def place_in_reference(finding: analysis.Finding, place: Path, at: Path) -> Finding:
+    """Say where a finding about a reference stands."""
+    text = finding.text
+    if text.endswith("was not resolved"):  # Argo's words
+        text += ": give it a value in `args`, or a default in the template"
+    if at:
+        return Finding(place, f"{format_path((*at, *finding.path))}: {text}")
+    return Finding((*place, *finding.path), text)
+
+
+def find_in_template(
+    name: str, documents: Documents, default_address: str | None
+) -> Iterator[tuple[Path, str]]:
+    """What is wrong with a template whatever its arguments are: names, and providers' settings."""
+    for index, nested in enumerate(nested_templates(documents[name])):
+        if nested not in documents:
+            message = f'unknown analysis template "{nested}"{suggestion(nested, documents)}'
+            yield ("spec", "templates", index, "templateName"), message
+    for index, metric in enumerate(_sequence(documents[name]["spec"].get("metrics"))):
+        for path, message in _provider(_mapping(metric), default_address):
+            yield ("spec", "metrics", index, "provider", *path), message
+
+
+def _provider(metric: Document, default_address: str | None) -> Iterator[tuple[Path, str]]:
+    written = _mapping(metric.get("provider"))
+    kinds = [kind for kind, settings in written.items() if settings is not None]
+    if len(kinds) != 1 or not isinstance(written[kinds[0]], Mapping):
+        return  # told of by whoever reads the metric
+    kind, settings = kinds[0], written[kinds[0]]
+    if kind == "prometheus" and not (settings.get("address") or default_address):
+        message = "has no address: give it one, or set providers.prometheus.address for all"
+        yield (kind,), message
+    yield from (((kind,), message) for message in _wrong_settings(kind, settings))
+
+
+def _wrong_settings(kind: str, settings: Document) -> list[str]:
+    # Why here: it imports httpx (0.5 s), which a configuration without templates never needs.
+    from router.analysis.providers.registry import Providers
+    from router.telemetry.windows import History
+
+    somewhere = {"address": "http://prometheus"}  # that there is none has been said
+    return Providers.standard(History(), somewhere).check(kind, settings)
+
+
+def _default_address(document: Document) -> str | None:
+    prometheus = _plain(_plain(document.get("providers")).get("prometheus"))
+    address = prometheus.get("address")
+    return str(address) if address else None
 
 
 def _decimal(value: object) -> Decimal | None:

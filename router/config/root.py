@@ -1,6 +1,7 @@
 """The whole configuration, in which every field is right and nothing contradicts anything."""
 
-from typing import Annotated, Any, Final, Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from pydantic import (
     Field,
@@ -18,11 +19,10 @@ from router.config.contradictions import find_contradictions
 from router.config.fields import Section, Text, absolute
 from router.config.messages import findings
 from router.config.models.analysis import AnalysisTemplate, TemplateFile
+from router.config.models.outside import Notification, Providers
 from router.config.models.route import Route
 from router.config.models.server import Auth, Server
 from router.config.problems import Finding
-
-_STORES: Final = ("sqlite://", "postgresql://")
 
 
 def _read_template(value: Any, info: ValidationInfo) -> AnalysisTemplate | TemplateFile:
@@ -33,11 +33,17 @@ def _read_template(value: Any, info: ValidationInfo) -> AnalysisTemplate | Templ
     return AnalysisTemplate.model_validate(value)
 
 
-def _read_store(value: object) -> str:
+def _read_store(value: object, info: ValidationInfo) -> str:
     # The text is not shown: it may hold a password.
-    if not isinstance(value, str) or not value.startswith(_STORES):
-        raise ValueError(f"must begin with {' or '.join(_STORES)}")
-    return str(value)
+    if value == "memory:":
+        return "memory:"
+    if isinstance(value, str) and value.startswith(("sqlite:///", "postgresql://")):
+        return value
+    if isinstance(value, str) and value.startswith("sqlite:") and value[7:8] not in ("", "/"):
+        return f"sqlite://{Path(absolute(value[7:], info)).absolute()}"
+    raise ValueError(
+        "must be sqlite:FILE (beside this file), sqlite:///ABSOLUTE/FILE, postgresql://… or memory:"
+    )
 
 
 TemplateEntry = Annotated[
@@ -51,7 +57,7 @@ TemplateEntry = Annotated[
 StoreUrl = Annotated[
     str,
     PlainValidator(_read_store),
-    WithJsonSchema({"type": "string", "pattern": "^(sqlite|postgresql)://"}),
+    WithJsonSchema({"type": "string", "pattern": "^(sqlite:|postgresql://|memory:$)"}),
 ]
 
 
@@ -64,14 +70,19 @@ class Config(Section):
 
     server: Server = Server()
     """Sockets, worker processes and their deadlines."""
-    store: StoreUrl = Field(default="sqlite:///inference-router.db", repr=False)
-    """Where state and audit trail live: `sqlite:///file` or `postgresql://…`."""
+    store: StoreUrl = Field(default="sqlite:inference-router.db", validate_default=True, repr=False)
+    """Where state and audit trail live: `sqlite:FILE` beside this file, `sqlite:///ABSOLUTE/FILE`,
+    `memory:` for nothing that outlives the process."""
     auth: Auth = Auth()
     """Who may use the admin port."""
     routes: tuple[Route, ...] = ()
     """The public entries."""
     analysis_templates: tuple[TemplateEntry, ...] = ()
     """Argo AnalysisTemplates: files of them, or written right here."""
+    providers: Providers = Providers()
+    """Defaults for what analysis measures with."""
+    notifications: tuple[Notification, ...] = ()
+    """Who is told of every change of a rollout's phase."""
 
     @model_validator(mode="wrap")
     @classmethod

@@ -5,8 +5,9 @@ share of workers that hold an endpoint healthy, and for gauges.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Set
+from typing import Any, Final, Protocol
 
 from router.controller.readiness import Readiness, WorkerView, assess
 from router.link.messages import EndpointHealth, Health
@@ -18,16 +19,33 @@ from router.telemetry.recorder import Series
 log: Final = logging.getLogger(__name__)
 
 
+class Tell(Protocol):
+    """Where news go (see `router.controller.events.Events.tell`)."""
+
+    def __call__(self, kind: str, route: str | None = None, **content: Any) -> None:
+        """Tell everybody; returns at once."""
+        ...
+
+
+def _tell_nobody(kind: str, route: str | None = None, **content: Any) -> None:
+    pass
+
+
 class Fleet:
     """Listens to the link (see `router.link.server.Listener`); `expected` are worker slots."""
 
     def __init__(self, expected: Iterable[str] = ()) -> None:
         self._expected: Final = frozenset(expected)
         self.when_ahead: Callable[[int], None] = lambda _generation: None
+        self.when_tripped: Callable[[], None] = lambda: None
+        self.when_applied: Callable[[], None] = lambda: None
+        self.when_counts_jump: Callable[[], None] = lambda: None
+        self.tell: Tell = _tell_nobody
         self._merger: Final = Merger()
         self._live: dict[str, WorkerView] = {}
         self._draining: set[Incarnation] = set()
         self._seen: dict[str, int] = {}
+        self._heard: set[Incarnation] = set()
         self._restarts = 0
 
     @property
@@ -47,6 +65,14 @@ class Fleet:
                 said.setdefault(endpoint, []).append(health)
         return said
 
+    def trips(self) -> dict[tuple[str, str], str]:
+        """Versions that some worker has taken out of the split by itself, and why."""
+        found: dict[tuple[str, str], str] = {}
+        for name, worker in self._live.items():
+            for version, reason in worker.trips.items():
+                found.setdefault(version, f"{reason} in worker {name}")
+        return found
+
     def keep(self, snapshot: Snapshot) -> None:
         """Forget the numbers of versions that are not in this snapshot."""
         live = {
@@ -61,6 +87,10 @@ class Fleet:
         """What all workers counted."""
         return self._merger.view()
 
+    def look(self, versions: Set[tuple[str, str]]) -> View:
+        """What they counted of some versions, to be read before anything else happens."""
+        return self._merger.look(versions)
+
     def series(self) -> Iterator[Series]:
         """What control itself knows of its workers."""
         yield Series(families.WORKER_RESTARTS.name, (), self._restarts)
@@ -73,6 +103,9 @@ class Fleet:
                     held[key] = held.get(key, 0) + health.healthy
         for key, workers in held.items():
             yield Series(families.ENDPOINT_HEALTHY.name, key, workers / len(self._live))
+        tripped = Counter(version for worker in self._live.values() for version in worker.trips)
+        for version, workers in tripped.items():
+            yield Series(families.BREAKER_OPEN.name, version, workers / len(self._live))
 
     # -- router.link.server.Listener -----------------------------------------------------------
 
@@ -86,7 +119,9 @@ class Fleet:
         self._restarts += self._seen.get(who.worker, who.pid) != who.pid
         self._seen[who.worker] = who.pid
         self._live[who.worker] = WorkerView(who.pid)
+        self._heard = {each for each in self._heard if each.worker != who.worker or each == who}
         self._merger.joined(who)
+        self.tell("worker", worker=who.worker, pid=who.pid, state="connected")
 
     def on_left(self, who: Incarnation) -> None:
         """See `Listener`."""
@@ -94,20 +129,27 @@ class Fleet:
         self._forget(who)
         self._draining.discard(who)
         self._merger.left(who)
+        self.tell("worker", worker=who.worker, pid=who.pid, state="disconnected")
 
     def on_draining(self, who: Incarnation) -> None:
         """See `Listener`."""
         log.info("worker %s (pid %d) drains", *who)
         self._forget(who)
         self._draining.add(who)
+        self.tell("worker", worker=who.worker, pid=who.pid, state="draining")
 
     def on_applied(self, who: Incarnation, generation: int) -> None:
         """See `Listener`."""
         if (worker := self._view(who)) is not None:
             worker.generation = generation
+            self.when_applied()
 
     def on_telemetry(self, who: Incarnation, series: list[Series]) -> None:
         """See `Listener`."""
+        if who not in self._heard:
+            self._heard.add(who)
+            if any(row.family == families.REQUESTS.name and row.value for row in series):
+                self.when_counts_jump()  # it served before it was connected to us
         self._merger.update(who, series)
 
     def on_health(self, who: Incarnation, health: Health) -> None:
@@ -116,6 +158,7 @@ class Fleet:
             return
         if health.complete:
             worker.endpoints.clear()
+            worker.trips.clear()
         for one in health.endpoints:
             worker.endpoints.setdefault((one.route, one.version), {})[one.endpoint] = one
             if not health.complete:
@@ -123,6 +166,35 @@ class Fleet:
                 log.info(
                     "%s: %s/%s %s is %s", who.worker, one.route, one.version, one.endpoint, state
                 )
+                self.tell(
+                    "health",
+                    one.route,
+                    worker=who.worker,
+                    version=one.version,
+                    endpoint=one.endpoint,
+                    healthy=one.healthy,
+                    reason=one.reason,
+                )
+
+        for trip in health.trips:
+            worker.trips[trip.route, trip.version] = trip.reason
+            if not health.complete:
+                log.warning(
+                    "%s: %s/%s is out of the split: %s",
+                    who.worker,
+                    trip.route,
+                    trip.version,
+                    trip.reason,
+                )
+                self.tell(
+                    "breaker",
+                    trip.route,
+                    worker=who.worker,
+                    version=trip.version,
+                    reason=trip.reason,
+                )
+        if health.trips:
+            self.when_tripped()
 
     def _view(self, who: Incarnation) -> WorkerView | None:
         """None while it drains: what it serves and sees does not count any more."""

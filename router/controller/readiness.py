@@ -14,11 +14,15 @@ MAX_REASONS: Final = 20
 
 @dataclass(slots=True)
 class WorkerView:
-    """One live worker: the generation it serves, and endpoints as it sees them."""
+    """One live worker: the generation it serves, and what it sees of endpoints and versions.
+
+    `trips` are the versions that it took out of the split by itself, and why.
+    """
 
     pid: int
     generation: int = 0
     endpoints: dict[tuple[str, str], dict[str, EndpointHealth]] = field(default_factory=dict)
+    trips: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def can_reach(self, route: str, version: str) -> bool:
         """Whether at least one endpoint of the version is healthy."""

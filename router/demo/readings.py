@@ -30,9 +30,16 @@ class Counts:
     role: str = ""
     requests: float = 0.0
     errors: float = 0.0
+    fallbacks: float = 0.0
+    """Failures that no client saw: stable answered instead."""
     completion_tokens: float = 0.0
     duration: Buckets = field(default_factory=dict)
     first_token: Buckets = field(default_factory=dict)
+
+    @property
+    def error_ratio(self) -> float | None:
+        """Failures as a share of the requests; None without a request."""
+        return self.errors / self.requests if self.requests else None
 
     def since(self, earlier: Counts) -> Counts:
         """What came after an earlier reading; weight and role are those of now."""
@@ -41,6 +48,7 @@ class Counts:
             self.role,
             self.requests - earlier.requests,
             self.errors - earlier.errors,
+            self.fallbacks - earlier.fallbacks,
             self.completion_tokens - earlier.completion_tokens,
             _less(self.duration, earlier.duration),
             _less(self.first_token, earlier.first_token),
@@ -59,21 +67,17 @@ class Reading:
 
     @property
     def requests(self) -> float:
-        """Those of all versions."""
-        return sum(counts.requests for counts in self.versions.values())
+        """Those of clients: one that two versions worked on is one."""
+        return sum(counts.requests - counts.fallbacks for counts in self.versions.values())
 
-    def share(self, version: str) -> float | None:
-        """A version's part of the requests; None before the first one."""
-        return self.versions[version].requests / self.requests if self.requests else None
+    def of(self, version: str) -> Counts:
+        """A version's numbers; zeros where it has none yet."""
+        return self.versions.get(version, Counts())
 
     def since(self, earlier: Reading) -> Reading:
         """What came after an earlier reading."""
-        nothing = Counts()
         return Reading(
-            {
-                name: counts.since(earlier.versions.get(name, nothing))
-                for name, counts in self.versions.items()
-            }
+            {name: counts.since(earlier.of(name)) for name, counts in self.versions.items()}
         )
 
 
@@ -109,6 +113,8 @@ def _add(counts: Counts, sample: Sample) -> None:
             counts.requests += sample.value
         case families.ERRORS.name:
             counts.errors += sample.value
+        case families.FALLBACKS.name:
+            counts.fallbacks += sample.value
         case families.TOKENS.name if labels["type"] == "completion":
             counts.completion_tokens += sample.value
         case name if name == _DURATION:

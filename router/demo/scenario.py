@@ -5,10 +5,13 @@ Pure: no process, no clock.  That the configuration is valid is a test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from router.demo.checks import CHECKS, MIN_REQUESTS, TEMPLATE, WINDOW_S, template
+from router.rollouts.effects import Action
 
 STICKY_HEADER: Final = "x-session-id"
 PATH: Final = "/v1/chat/completions"
@@ -16,10 +19,9 @@ PATH: Final = "/v1/chat/completions"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One model version, its share, and the engine that stands for it."""
+    """One model version, and the engine that stands for it."""
 
     name: str
-    percent: int
     engine: Mapping[str, float] = field(default_factory=dict)
     """Options of `mock-engine`, without the dashes."""
 
@@ -34,26 +36,50 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """One release, and how its rollout ends if all is well."""
+
+    release: str
+    ends: Action
+
+    @property
+    def title(self) -> str:
+        """What happens in it, in a few words."""
+        good = self.ends is Action.PROMOTED
+        return f"{self.release} {'walks to 100 % and becomes stable' if good else 'is rolled back'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
-    """Versions behind one route, the oldest first, and what clients ask of it."""
+    """Versions behind one route, the oldest first, what is released, and what clients ask."""
 
     versions: tuple[Version, ...]
+    acts: tuple[Act, ...]
+    walk: tuple[int, ...] = (5, 25, 50, 100)
+    """The shares of a version on trial, in percent."""
     route: str = "chat"
     model: str = "llama-3-8b"
     workers: int = 2
-    requests_per_s: float = 50.0
+    requests_per_s: float = 60.0
     mix: Mix = Mix()
+    limit_s: float = 60.0
+    """How long an act may take; three times as long as the longest does."""
 
     def __post_init__(self) -> None:
-        if sum(version.percent for version in self.versions) != 100:
-            raise ValueError("the versions' shares do not sum to 100 %")
+        unknown = {act.release for act in self.acts} - {each.name for each in self.versions}
+        if unknown:
+            raise ValueError(f"no version is called {', '.join(sorted(unknown))}")
+        if self.requests_per_s * self.walk[0] / 100 * WINDOW_S < MIN_REQUESTS:
+            raise ValueError(f"the first {self.walk[0]} % are too few requests to judge by")
 
     @property
-    def newest(self) -> Version:
-        """The version on trial."""
-        return self.versions[-1]
+    def first(self) -> Version:
+        """The version that is stable when it begins."""
+        return self.versions[0]
 
-    def configuration(self, endpoints: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    def configuration(
+        self, endpoints: Mapping[str, str], folder: Path, release: str
+    ) -> dict[str, Any]:
         """The router's YAML document; `endpoints` gives each version's URL."""
         return {
             "server": {
@@ -65,26 +91,41 @@ class Scenario:
                 "accessLog": {"mode": "off", "file": str(folder / "access.log")},
             },
             "store": f"sqlite:///{folder / 'state.db'}",
-            "routes": [self._route(endpoints)],
+            "routes": [self._route(endpoints, release)],
+            "analysisTemplates": [template(CHECKS)],
         }
 
-    def _route(self, endpoints: Mapping[str, str]) -> dict[str, Any]:
+    def _route(self, endpoints: Mapping[str, str], release: str) -> dict[str, Any]:
         return {
             "name": self.route,
             "match": [{"path": PATH, "model": self.model}],
             "versions": {v.name: {"endpoints": [endpoints[v.name]]} for v in self.versions},
-            "release": self.newest.name,
-            "initialWeights": {version.name: version.percent for version in self.versions},
-            "strategy": {"canary": {"steps": [{"setWeight": self.newest.percent}, {"pause": {}}]}},
+            "release": release,
+            "strategy": {"canary": {"steps": list(self._steps())}},
             "sticky": {"by": [{"header": STICKY_HEADER}]},
+            "retry": {"canaryFallback": True},
             "health": {"path": "/health", "interval": "1s"},
         }
 
+    def _steps(self) -> Iterator[dict[str, Any]]:
+        for percent in self.walk[:-1]:
+            yield {"setWeight": percent}
+            yield {"analysis": {"templates": [{"templateName": TEMPLATE}]}}
+        # No analysis here: where the new version has all requests there is no stable one beside it.
+        yield {"setWeight": self.walk[-1]}
+        yield {"pause": {"duration": "2s"}}
+
 
 # As fast as a small model on one accelerator: the first token after some 20 ms, then one every 10
-# to 15 ms.  The new version is the faster one, so that the two can be told apart.  The prompts
-# (about 5 000 tokens a second) must keep well below the prefill rate, or v1 queues ever longer.
-_V1: Final = {"step-seconds": 0.010, "prefill-tokens-per-second": 20_000}
-_V2: Final = {"step-seconds": 0.008, "prefill-tokens-per-second": 25_000}
+# to 15 ms.  v2 is the faster one, so that the two can be told apart.  The prompts (about 6 000
+# tokens a second) must keep well below the prefill rate, or a version queues ever longer.
+_V1: Final = {"step-seconds": 0.010, "prefill-tokens-per-second": 40_000}
+_V2: Final = {"step-seconds": 0.008, "prefill-tokens-per-second": 50_000}
+# The seed is not special, but the usual one happens to let the first 25 requests pass.
+_V3: Final = {**_V2, "error-rate": 0.2, "seed": 1}
 
-CANARY: Final = Scenario((Version("v1", 95, _V1), Version("v2", 5, _V2)))
+CANARY: Final = Scenario(
+    (Version("v1", _V1), Version("v2", _V2), Version("v3", _V3)),
+    (Act("v2", Action.PROMOTED), Act("v3", Action.ABORTED)),
+)
+"""A good release and a bad one."""

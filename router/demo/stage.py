@@ -1,5 +1,7 @@
 """The processes of a scenario: engines, and the router in front of them.
 
+A release is what it is in production: another word in the configuration file.
+
 Guarantees (tests in tests/e2e/test_demo.py):
   * leaving the block ends every process that was started, however it is left;
   * a signal meant for the demo never reaches them past it: each has a session of its own;
@@ -14,7 +16,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any, Final
 
 import yaml
 
+from router.demo.errors import StartError
 from router.demo.scenario import Scenario, Version
 
 START_DEADLINE_S: Final = 30.0
@@ -35,10 +38,6 @@ _ROUTER_READY: Final = re.compile(
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
-class StartError(Exception):
-    """A process did not start, or the router ended before it was told to."""
-
-
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A router that serves, and where."""
@@ -46,6 +45,7 @@ class Stage:
     traffic_url: str
     admin_url: str
     router: Child
+    configuration: Configuration
 
     async def wait_fallen(self) -> StartError:
         """Wait for the router to end; what it gives says why."""
@@ -66,17 +66,38 @@ async def staged(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
             for version in scenario.versions
         ]
         endpoints = {engine.name: (await engine.wait_said(_ENGINE_READY))[1] for engine in engines}
-        config = folder / "router.yaml"
-        config.write_text(yaml.safe_dump(scenario.configuration(endpoints, folder)))
-        command = ("serve", "-c", str(config))
+        configuration = Configuration(scenario, endpoints, folder)
+        configuration.write(scenario.first.name)
+        command = ("serve", "-c", str(configuration.file))
         router = await stack.enter_async_context(_running("router", command, folder))
         said = await router.wait_said(_ROUTER_READY)
-        yield Stage(said[1], said[2], router)
+        yield Stage(said[1], said[2], router, configuration)
 
 
 def _engine(version: Version) -> Sequence[str]:
     options = [f"--{name}={value}" for name, value in version.engine.items()]
     return ("mock-engine", "--name", version.name, *options)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The router's file."""
+
+    scenario: Scenario
+    endpoints: Mapping[str, str]
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """Where it is."""
+        return self.folder / "router.yaml"
+
+    def write(self, release: str) -> None:
+        """Write it with this release: whole or not at all, as a checkout does."""
+        document = self.scenario.configuration(self.endpoints, self.folder, release)
+        draft = self.file.with_suffix(".new")
+        draft.write_text(yaml.safe_dump(document, sort_keys=False))
+        draft.replace(self.file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from router.demo.readings import Counts, Reading, quantile
+from router.demo.readings import Reading, quantile
 
-_HEADINGS: Final = ("weight", "share", "requests", "errors", "p50", "p99", "TTFT", "tokens/s")
+_HEADINGS: Final = (
+    "weight", "requests", "errors", "error ratio", "p95", "TTFT p95", "tokens/s",
+)  # fmt: skip
 
 
 def version_table(total: Reading, speed: Reading, speed_s: float) -> Table:
@@ -25,27 +27,27 @@ def version_table(total: Reading, speed: Reading, speed_s: float) -> Table:
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, counts in total.versions.items():
-        now = speed.versions.get(name, Counts())
+        now = speed.of(name)
         table.add_row(
             f"{name} {counts.role}",
             percent(counts.weight),
-            percent(total.share(name), 2),
             f"{counts.requests:.0f}",
             Text(f"{counts.errors:.0f}", style="bold red" if counts.errors else ""),
-            seconds(quantile(now.duration, 0.5)),
-            seconds(quantile(now.duration, 0.99)),
-            seconds(quantile(now.first_token, 0.5)),
+            percent(now.error_ratio, 1),
+            seconds(quantile(now.duration, 0.95)),
+            seconds(quantile(now.first_token, 0.95)),
             f"{now.completion_tokens / speed_s:.0f}" if speed_s else "-",
         )
     return table
 
 
 def percent(part: float | None, decimals: int = 0) -> str:
-    """`5 %`; a dash for what is not known."""
+    """`5 %`, or with so many decimals; a dash for what is not known."""
     if part is None:
         return "-"
-    text = f"{100 * part:.{max(decimals, 2)}f}"
-    return f"{text if decimals else text.rstrip('0').rstrip('.')} %"
+    if decimals:
+        return f"{100 * part:.{decimals}f} %"
+    return f"{100 * part:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def seconds(duration: float | None) -> str:

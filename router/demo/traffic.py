@@ -50,11 +50,6 @@ class Tally:
     sent: int = 0
     answered: int = 0
     failures: Counter[str] = field(default_factory=Counter)
-    free: Counter[str] = field(default_factory=Counter)
-    """Answers by version to requests that the weights alone decide: without a conversation."""
-    conversations: dict[str, str] = field(default_factory=dict)
-    """The version that a conversation met first."""
-    moved: set[str] = field(default_factory=set)
 
     @property
     def failed(self) -> int:
@@ -65,14 +60,6 @@ class Tally:
     def open(self) -> int:
         """Requests that wait for their answer."""
         return self.sent - self.answered - self.failed
-
-    def on_answer(self, ask: Ask, version: str) -> None:
-        """Count a good answer."""
-        self.answered += 1
-        if ask.conversation is None:
-            self.free[version] += 1
-        elif self.conversations.setdefault(ask.conversation, version) != version:
-            self.moved.add(ask.conversation)
 
 
 def asks(scenario: Scenario, random: Random) -> Iterator[Ask]:
@@ -151,17 +138,17 @@ class Traffic:
     async def _send(self, client: httpx.AsyncClient, ask: Ask) -> None:
         self.tally.sent += 1
         try:
-            version = await _answering_version(client, self._url, ask)
+            await _read_whole_answer(client, self._url, ask)
         except asyncio.CancelledError:
             self.tally.failures["no answer"] += 1
         except httpx.HTTPError as error:
             self.tally.failures[_reason(error)] += 1
         else:
-            self.tally.on_answer(ask, version)
+            self.tally.answered += 1
 
 
-async def _answering_version(client: httpx.AsyncClient, url: str, ask: Ask) -> str:
-    """Send a request and read its whole answer; the version that the router says gave it.
+async def _read_whole_answer(client: httpx.AsyncClient, url: str, ask: Ask) -> None:
+    """Send a request and read its whole answer.
 
     Raises:
         httpx.HTTPError: there was no good answer.
@@ -173,8 +160,6 @@ async def _answering_version(client: httpx.AsyncClient, url: str, ask: Ask) -> s
             end = (end + chunk)[-64:]
     if ask.body.get("stream") and not end.rstrip().endswith(_END_OF_STREAM):
         raise httpx.RemoteProtocolError("stream without [DONE]")
-    version: str = answer.headers.get("x-model-version", "unknown")
-    return version
 
 
 def _reason(error: httpx.HTTPError) -> str:

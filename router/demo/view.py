@@ -1,4 +1,7 @@
-"""What the terminal shows while it plays: a table in place, or lines where there is no terminal."""
+"""What the terminal shows while it plays: a table in place, or lines where there is no terminal.
+
+What happens is a line in both; the table stays below it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from router.demo.readings import Counts, Reading, quantile
+from router.demo.rollout import Progress
 from router.demo.table import clock, percent, seconds, version_table
 from router.demo.traffic import Tally
 
@@ -26,9 +30,10 @@ class Moment:
     total: Reading
     """Since the beginning."""
     recent: Reading
-    """Of the last seconds, for how fast things are now."""
+    """Of the last seconds, for how things are now."""
     recent_s: float
     tally: Tally
+    progress: Progress
 
 
 class View(Protocol):
@@ -65,11 +70,11 @@ class LiveView:
 
     def show(self, moment: Moment) -> None:
         """See `View`."""
-        over = Text(f"{clock(moment.elapsed_s)}   {client_line(moment.tally)}")
+        over = Text(f"\n{clock(moment.elapsed_s)}  {moment.progress.sentence}")
         table = version_table(moment.total, moment.recent, moment.recent_s)
         under = Text(
-            f"p50 to tokens/s: the last {moment.recent_s:.0f} s.  Conversations stay where they "
-            "began, so that shares are only near the weights.  Ctrl-C ends the demo.",
+            f"{client_line(moment.tally)}\n"
+            f"error ratio to tokens/s: the last {moment.recent_s:.0f} s.  Ctrl-C ends the demo.",
             style="dim",
         )
         self._live.update(Group(over, table, under), refresh=True)
@@ -87,12 +92,16 @@ class LineView:
         if moment.elapsed_s < self._next_s:
             return
         self._next_s += LINE_EVERY_S
-        parts = [
-            _sentence(name, counts, moment.total.share(name))
-            for name, counts in moment.total.versions.items()
+        busy = [
+            _sentence(name, now) for name, now in moment.recent.versions.items() if now.requests
         ]
-        line = "; ".join([*parts, client_line(moment.tally)])
-        self._console.print(f"{clock(moment.elapsed_s)}  {line}", soft_wrap=True, highlight=False)
+        line = "; ".join([moment.progress.sentence, *busy, client_line(moment.tally)])
+        say(self._console, f"{clock(moment.elapsed_s)}    {line}")
+
+
+def say(console: Console, line: str = "") -> None:
+    """Print a line as it is, of any length, so that it can be copied."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def client_line(tally: Tally) -> str:
@@ -102,11 +111,9 @@ def client_line(tally: Tally) -> str:
     return f"{line} ({reasons})" if reasons else line
 
 
-def _sentence(name: str, counts: Counts, share: float | None) -> str:
+def _sentence(name: str, now: Counts) -> str:
     return (
-        f"{name} {counts.requests:.0f} requests ({percent(share, 2)} for {percent(counts.weight)})"
-        f", {counts.errors:.0f} errors"
-        f", p50 {seconds(quantile(counts.duration, 0.5))}"
-        f", p99 {seconds(quantile(counts.duration, 0.99))}"
-        f", TTFT {seconds(quantile(counts.first_token, 0.5))}"
+        f"{name} errors {percent(now.error_ratio, 1)}"
+        f", p95 {seconds(quantile(now.duration, 0.95))}"
+        f", TTFT p95 {seconds(quantile(now.first_token, 0.95))}"
     )

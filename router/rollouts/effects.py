@@ -32,7 +32,7 @@ class StartRun(Value, frozen=True, tag_field="effect", tag="startRun"):
     subject: str
     baseline: str
     deadline_s: float | None = None
-    on_deadline: OnDeadline = OnDeadline.PAUSE
+    on_deadline: OnDeadline | None = None
 
 
 class StopRun(Value, frozen=True, tag_field="effect", tag="stopRun"):

@@ -66,7 +66,7 @@ def _start(
             subject=turn.rollout.target,
             baseline=turn.state.stable,
             deadline_s=step.deadline_s if step is not None else None,
-            on_deadline=step.on_deadline if step is not None else OnDeadline.PAUSE,
+            on_deadline=step.on_deadline if step is not None else None,
         )
     )
 

@@ -77,12 +77,12 @@ class Pause(Value, frozen=True, tag_field="kind", tag="pause"):
 class Analysis(Value, frozen=True, tag_field="kind", tag="analysis"):
     """Go on only if these metrics are good.
 
-    The run itself keeps its deadline and says in its outcome that it has passed.
+    The run itself keeps its deadline; `on_deadline` None: its template says what happens then.
     """
 
     ref: AnalysisRef
     deadline_s: float | None = None
-    on_deadline: OnDeadline = OnDeadline.PAUSE
+    on_deadline: OnDeadline | None = None
 
 
 class SetHeaderRoute(Value, frozen=True, tag_field="kind", tag="setHeaderRoute"):

@@ -128,6 +128,12 @@ ENDPOINT_HEALTHY: Final = Family(
     (*_VERSION, "endpoint"),
     "Workers that hold this endpoint healthy, as a share of all workers (0 to 1).",
 )
+BREAKER_OPEN: Final = Family(
+    "router_breaker_open",
+    Kind.GAUGE,
+    _VERSION,
+    "Workers that took this version out of the split by themselves, as a share of all (0 to 1).",
+)
 UNROUTED: Final = Family(
     "router_unrouted_requests_total",
     Kind.COUNTER,
@@ -181,10 +187,49 @@ WORKER_RESTARTS: Final = Family(
     "router_worker_restarts_total", Kind.COUNTER, (), "Workers that connected again as new ones."
 )
 
+EVENT_SUBSCRIBERS: Final = Family(
+    "router_event_subscribers", Kind.GAUGE, (), "Readers of the admin API's event stream."
+)
+EVENT_SUBSCRIBERS_CUT: Final = Family(
+    "router_event_subscribers_cut_total",
+    Kind.COUNTER,
+    (),
+    "Readers of the event stream that were cut off because they did not keep up.",
+)
+STORE_FAILURES: Final = Family(
+    "router_store_failures_total",
+    Kind.COUNTER,
+    (),
+    "Commits whose fate the store could not tell; state is read again after each.",
+)
+LOGIN_FAILURES: Final = Family(
+    "router_login_failures_total",
+    Kind.COUNTER,
+    ("result",),
+    "Admin calls without a known token: refused, or not even looked at (limited).",
+)
+
+NOTIFICATIONS: Final = Family(
+    "router_notifications_total",
+    Kind.COUNTER,
+    ("receiver", "result"),
+    "Notifications: delivered, failed after all attempts, dropped because the queue was full.",
+)
+ROLLOUT_PHASE: Final = Family(
+    "router_rollout_phase",
+    Kind.GAUGE,
+    ("route", "phase"),
+    "1 for the phase that a route's rollout is in: Healthy, Progressing, Paused, Degraded.",
+)
+ANALYSIS_RUNS: Final = Family(
+    "router_analysis_runs", Kind.GAUGE, (), "Analysis runs without a verdict."
+)
+
 ALL: Final = (
     REQUESTS, ERRORS, DURATION, FIRST_BYTE, FIRST_TOKEN, INTER_CHUNK, TOKENS, FINISH_REASONS,
     IN_FLIGHT, WEIGHT, OVERHEAD, RETRIES, FALLBACKS, ENDPOINT_HEALTHY, UNROUTED, REFUSALS, QUEUED,
     QUEUE_FULL, CONNECTIONS, UPSTREAM_CONNECTIONS, LOOP_DELAY, LOG_DROPPED, GENERATION, RELOADS,
-    WORKER_RESTARTS,
+    WORKER_RESTARTS, EVENT_SUBSCRIBERS, EVENT_SUBSCRIBERS_CUT, STORE_FAILURES, LOGIN_FAILURES,
+    BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS,
 )  # fmt: skip
 BY_NAME: Final = {family.name: family for family in ALL}

@@ -15,6 +15,7 @@ the sums are made from the copy, in any thread.
 """
 
 from collections.abc import Iterable, Set
+from operator import add
 from typing import Final, NamedTuple
 
 from router.telemetry.families import BY_NAME, Family, Kind
@@ -41,20 +42,45 @@ Book = dict[str, Rows]
 """Last known values by family and labels: of one incarnation, or of all dead ones (the base)."""
 
 
-class View:
-    """The books of one moment; sums are made when they are asked for."""
+Version = tuple[str, str]
+"""Route and version."""
 
-    def __init__(self, base: Book, connected: list[Book], away: list[Book]) -> None:
+
+class View:
+    """The books of one moment; sums are made when they are asked for.
+
+    `only`: families by route and version have no other rows than theirs.
+    """
+
+    def __init__(
+        self,
+        base: Book,
+        connected: list[Book],
+        away: list[Book],
+        only: Set[Version] | None = None,
+    ) -> None:
         self._connected: Final = connected
         self._ever: Final = [base, *away, *connected]
+        self._only: Final = only
 
     def merged(self, family: Family) -> Rows:
         """The family's values by label values, all workers together."""
         merged: Rows = {}
         for book in self._connected if family.kind is Kind.GAUGE else self._ever:
-            for labels, value in book.get(family.name, {}).items():
+            rows = self._chosen(family, book.get(family.name, {}))
+            if not merged:
+                merged = dict(rows)
+                continue
+            for labels, value in rows.items():
                 _add(merged, labels, value)
         return merged
+
+    def _chosen(self, family: Family, rows: Rows) -> Rows:
+        if self._only is None or family.labels[:2] != ("route", "version"):
+            return rows
+        if len(family.labels) == 2:
+            return {key: rows[key] for key in rows.keys() & self._only}
+        return {labels: rows[labels] for labels in rows if labels[:2] in self._only}
 
 
 class Merger:
@@ -110,6 +136,15 @@ class Merger:
             (connected if who in self._connected else away).append(_copy(book))
         return View(_copy(self._base), connected, away)
 
+    def look(self, versions: Set[Version]) -> View:
+        """The numbers of some versions, to be read before anything else happens.
+
+        It copies nothing: of 10 000 routes a few are under way, and are looked at each second.
+        """
+        connected = [book for who, book in self._books.items() if who in self._connected]
+        away = [book for who, book in self._books.items() if who not in self._connected]
+        return View(self._base, connected, away, versions)
+
     def _take(self, rows: Rows, family: Family, labels: Labels, value: Value) -> None:
         before = rows.get(labels)
         if before is None:
@@ -155,7 +190,8 @@ def _count(value: Value) -> float:
 def _add(rows: Rows, labels: Labels, value: Value) -> None:
     before = rows.get(labels)
     if isinstance(before, Distribution) and isinstance(value, Distribution):
-        buckets = tuple(a + b for a, b in zip(before.buckets, value.buckets, strict=True))
+        # Both have the family's buckets.  `map` takes half the time of a comprehension.
+        buckets = tuple(map(add, before.buckets, value.buckets))
         rows[labels] = Distribution(buckets, before.sum + value.sum)
     elif isinstance(before, float | int) and isinstance(value, float | int):
         rows[labels] = before + value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import pty
 import re
@@ -13,16 +14,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
-from router.demo import CANARY, Scenario, StartError
-from router.demo.scenario import Version
+from router.demo import CANARY, Scenario, StartError, StoryError, run
+from router.demo.scenario import Act, Version
 from router.demo.stage import staged
+from router.rollouts.effects import Action
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 STARTED = "/api/v1/routes"
 """In the last of the lines that say what to try."""
 
@@ -58,7 +62,7 @@ class Demo:
         self.wait_until(lambda: STARTED in self.said)
 
     def descendants(self) -> list[psutil.Process]:
-        """Two engines, the supervisor, control and two workers, once it has started."""
+        """Three engines, the supervisor, control and two workers, once it has started."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def wait_ended(self) -> int:
@@ -89,27 +93,61 @@ def alive(processes: list[psutil.Process], within_s: float = 0.0) -> list[psutil
     return left
 
 
-def test_it_ends_by_itself_with_a_summary_and_leaves_nothing() -> None:
-    with running_demo("--seconds", "4") as demo:
+def test_a_good_version_becomes_stable_a_bad_one_goes_back_and_no_client_sees_it() -> None:
+    with running_demo("--seconds", "60") as demo:
         demo.wait_started()
         children = demo.descendants()
-        assert demo.wait_ended() == 0, demo.err.read_text()
-        assert len(children) == 6
+        demo.wait_until(lambda: "Ctrl-C ends it" in demo.said)
+        demo.process.send_signal(signal.SIGINT)
+        code = demo.wait_ended()
+        assert code == 0, demo.said + demo.err.read_text()
+        assert len(children) == 7
         assert alive(children) == []
         assert demo.left_files() == []
         assert demo.err.read_text() == ""
-        summary = demo.said.partition("Summary of ")[2]
-    for row in (
-        r"v1 stable +95 % +\d\d\.\d\d % +\d+ +0 +",
-        r"v2 canary +5 % +\d+\.\d\d % +\d+ +0 +",
-    ):
-        assert re.search(row + r"\d+ ms +\d+ ms +\d+ ms +\d+\n", summary), summary
-    assert re.search(r"split: \d+ of \d+ requests outside .* expected: exact\n", summary), summary
-    assert "each stayed on its version" in summary
+        told = demo.said
+    assert "\x1b" not in told
+    happened = re.findall(r"^\d\d:\d\d > ([\w ]+): (v\d gets [\d.]+ %|\w+ is|)", told, re.MULTILINE)
+    shares = [what for _, what in happened if "gets" in what]
+    assert shares[:4] == [f"v2 gets {percent} %" for percent in CANARY.walk]
+    assert shares[4:] == [f"v3 gets {percent} %" for percent in CANARY.walk[: len(shares) - 4]]
+    words = [word for word, _ in happened]
+    assert words.index("PROMOTED") < words.index("ROLLED BACK")
+    assert words.count("release") == 2
+    summary = told.partition("Summary of ")[2]
+    assert re.search(r"v2 stable +100 % +\d+ +0 +0\.0 %", summary), summary
+    assert re.search(r"v3 \w+ +0 % +\d+ +[1-9]\d* +", summary), summary
+    assert "v2 became stable" in summary
+    assert "v3 was rolled back" in summary
+    exposure = re.search(r"(\d+) failed, of which stable answered (\d+) instead", summary)
+    assert exposure is not None, summary
+    assert exposure[1] == exposure[2]
+    assert "Story: as it should be\n" in summary
     counts = re.search(r"clients: (\d+) sent, 0 open, 0 failed; the router counted (\d+)", summary)
     assert counts is not None, summary
     assert counts[1] == counts[2]
-    assert int(counts[1]) > 100
+
+
+def test_a_short_one_ends_by_itself_and_says_what_it_has_not_shown() -> None:
+    with running_demo("--seconds", "4") as demo:
+        demo.wait_started()
+        assert demo.wait_ended() == 0, demo.err.read_text()
+        assert "not shown, it ended too early: v2 walks to 100 %" in demo.said
+        assert "not shown, it ended too early: v3 is rolled back" in demo.said
+        assert "Story: as it should be, as far as it went\n" in demo.said
+        assert demo.left_files() == []
+
+
+def test_a_story_that_goes_otherwise_is_an_error() -> None:
+    bad = (Act("v2", Action.ABORTED), Act("v3", Action.ABORTED))  # but v2 is good
+    scenario = replace(CANARY, acts=bad, walk=(50, 100))
+    out = Console(file=io.StringIO(), width=80)
+    with pytest.raises(StoryError, match=r"v2 ended with rollout\.promoted"):
+        run(scenario, 18.0, out)
+    assert isinstance(out.file, io.StringIO)
+    assert "Story: NOT as it should be: v2 ended with rollout.promoted" in out.file.getvalue()
+    assert "release: v3" not in out.file.getvalue()
+    assert psutil.Process().children() == []
 
 
 def test_ctrl_c_pressed_twice_ends_it_as_well_as_once() -> None:
@@ -128,7 +166,7 @@ def test_ctrl_c_pressed_twice_ends_it_as_well_as_once() -> None:
 
 def test_ctrl_c_while_it_starts_leaves_nothing() -> None:
     with running_demo() as demo:
-        demo.wait_until(lambda: len(demo.descendants()) == 2)
+        demo.wait_until(lambda: len(demo.descendants()) == 3)
         children = demo.descendants()
         demo.process.send_signal(signal.SIGINT)
         assert demo.wait_ended() == 0
@@ -167,8 +205,8 @@ def test_on_a_terminal_it_draws_a_table() -> None:
     os.close(ours)
     drawn, _, summary = shown.partition("Summary of ")
     assert "\x1b[" in drawn
-    assert "v2 canary" in drawn
-    assert "expected: exact" in summary
+    assert "v1 stable" in drawn
+    assert "Story: as it should be, as far as it went" in summary
 
 
 def _read(terminal: int) -> bytes:
@@ -182,10 +220,10 @@ def _read(terminal: int) -> bytes:
     ("scenario", "line"),
     [
         (
-            Scenario((Version("v1", 95), Version("v2", 5, {"no-such-option": 1}))),
+            Scenario((Version("v1"), Version("v2", {"no-such-option": 1})), ()),
             "v2 ended with 2: .*unrecognized arguments: --no-such-option=1",
         ),
-        (Scenario(CANARY.versions, route="not a name"), "router ended with 1: .*not a name"),
+        (replace(CANARY, route="not a name"), "router ended with 1: .*not a name"),
     ],
 )
 def test_what_cannot_start_is_one_clear_line_and_leaves_nothing(

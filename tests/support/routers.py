@@ -112,6 +112,11 @@ class RouterProcess:
                 found[name[1]] = child
         return found
 
+    def pid(self, name: str) -> int | None:
+        """Of control or a worker; None while it is away."""
+        child = self.children().get(name)
+        return None if child is None else int(child.pid)
+
     def kill(self, name: str) -> int:
         """Kill control or a worker as a crash does; returns the pid that it had."""
         child = self.children()[name]

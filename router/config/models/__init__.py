@@ -11,7 +11,15 @@ from router.config.models.analysis import (
     TemplateRef,
 )
 from router.config.models.match import HeaderCondition, HeaderTest, MatchRule
+from router.config.models.outside import (
+    Gate,
+    Notification,
+    OutsideHeader,
+    Prometheus,
+    Providers,
+)
 from router.config.models.route import (
+    Breaker,
     HeaderRoute,
     Health,
     Limits,
@@ -45,8 +53,10 @@ __all__ = [
     "Auth",
     "BackgroundAnalysis",
     "BlueGreen",
+    "Breaker",
     "Canary",
     "Door",
+    "Gate",
     "HeaderCondition",
     "HeaderRoute",
     "HeaderTest",
@@ -57,8 +67,12 @@ __all__ = [
     "LogMode",
     "Manifest",
     "MatchRule",
+    "Notification",
     "OnDeadline",
+    "OutsideHeader",
     "Pause",
+    "Prometheus",
+    "Providers",
     "Retry",
     "Role",
     "Route",

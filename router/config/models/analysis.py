@@ -82,8 +82,8 @@ class InlineAnalysis(AnalysisRef):
 
     deadline_s: PositiveDuration | None = Field(default=None, alias="deadline")
     """How long to wait for a verdict, also while there is no data."""
-    on_deadline: OnDeadline = OnDeadline.PAUSE
-    """What to do then: pause, abort or promote."""
+    on_deadline: OnDeadline | None = None
+    """What to do then: pause (the default), abort or promote; the template's own without it."""
 
 
 class BackgroundAnalysis(AnalysisRef):
@@ -130,7 +130,7 @@ class AnalysisTemplate(Section):
     model_config = ConfigDict(extra="ignore")
 
     api_version: str = "argoproj.io/v1alpha1"
-    """Argo's, or left out."""
+    """Argo's, or left out: then our rules hold where Argo's leave a hole."""
     kind: Literal["AnalysisTemplate", "ClusterAnalysisTemplate"] = "AnalysisTemplate"
     """Both kinds mean the same here."""
     metadata: Metadata
@@ -145,9 +145,13 @@ class AnalysisTemplate(Section):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The template as the plain mapping that `router.analysis` reads."""
+        """The template as the plain mapping that `router.analysis` reads.
+
+        With an apiVersion only if one was written: whose rules it follows depends on that.
+        """
+        written = "api_version" in self.model_fields_set
         return {
-            "apiVersion": self.api_version,
+            **({"apiVersion": self.api_version} if written else {}),
             "kind": self.kind,
             "metadata": {"name": self.name},
             "spec": self.spec.model_dump(by_alias=True, exclude_unset=True),

@@ -1,9 +1,16 @@
 """A route: what it matches, its versions, and its traffic policy."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from router.config.fields import (
     Digest,
@@ -220,6 +227,24 @@ class Limits(Section):
     """`model` and a sticky body field must stand within these first bytes."""
 
 
+class Breaker(Section):
+    """When a worker takes a failing version out of the split by itself; never the stable one."""
+
+    consecutive: int = Field(default=5, ge=0, le=10_000)
+    """Failures in a row; 0: however many."""
+    error_percent: float = Field(default=50.0, ge=0, le=100)
+    """Failures as a share of the requests in the window; 0: whatever share."""
+    min_requests: int = Field(default=20, ge=1)
+    """Below so many requests in the window a share means nothing."""
+    window_s: PositiveDuration = Field(default=10.0, alias="window")
+    """What the share is taken of."""
+
+
+def _read_breaker(value: object) -> object:
+    # YAML reads a bare `off` as false.
+    return None if value is False or value == "off" else value
+
+
 class Route(Section):
     """A public entry that clients call."""
 
@@ -254,3 +279,8 @@ class Route(Section):
     """Active probes; without them an endpoint is judged by its requests alone."""
     limits: Limits = Limits()
     """Bounds of the route in each worker."""
+    breaker: Annotated[
+        Breaker | None,
+        BeforeValidator(_read_breaker, json_schema_input_type=Literal["off"] | Breaker),
+    ] = Breaker()
+    """When a failing version loses its traffic at once, without the controller; or off."""

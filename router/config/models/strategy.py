@@ -33,6 +33,7 @@ from router.config.fields import (
 )
 from router.config.models.analysis import AnalysisRef, BackgroundAnalysis, InlineAnalysis
 from router.config.models.match import HeaderTest, MatchRule
+from router.config.models.outside import Gate
 from router.config.problems import Problem
 from router.config.units import to_basis_points
 
@@ -228,6 +229,8 @@ class Strategy(Section):
     """Whether to abort then."""
     rollback_window: RollbackWindow | None = None
     """Which older versions can become stable again without any steps."""
+    gates: tuple[Gate, ...] = ()
+    """Whom to ask before a rollout goes on."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from router.admin import create_admin
-from router.admin.tokens import read_credentials
+from router.admin.tokens import Secret, read_credentials
 from router.config import Config
-from router.controller.fleet import Fleet
-from router.controller.plane import ControlPlane
 from router.errors import ConfigError
-from tests.support.planes import WorkersInMemory
+from tests.support.admin import Admin, digest
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "correct horse"
-DIGEST = hashlib.sha256(SECRET.encode()).hexdigest()
+DIGEST = digest(SECRET)
 
 
 def config(**sections: Any) -> Config:
@@ -43,23 +38,6 @@ def config(**sections: Any) -> Config:
             **sections,
         }
     )
-
-
-class Admin:
-    """An admin port over a control plane whose workers are in memory."""
-
-    def __init__(self, content: Config) -> None:
-        self.content = content
-        self.plane = ControlPlane(lambda: self.content, Fleet())
-        self.workers = WorkersInMemory(self.plane.fleet, "w0", "w1")
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(create_admin(self.plane), raise_app_exceptions=False),
-            base_url="http://admin",
-        )
-
-    async def get(self, path: str, **headers: str) -> httpx.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.get(path, headers=named)
 
 
 @pytest.fixture
@@ -138,19 +116,26 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
         "generation": 1,
         "name": "chat",
         "stable": "v1",
+        "override": None,
+        "past": [],
+        "rejected": None,
         "versions": [
             {
                 "name": "v2",
                 "role": "canary",
                 "weight": 2.75,
+                "wanted": None,
                 "model": "llama-0901",
+                "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.2:8000", **half_healthy}],
             },
             {
                 "name": "v1",
                 "role": "stable",
                 "weight": 97.25,
+                "wanted": None,
                 "model": None,
+                "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.1:8000", **half_healthy}],
             },
         ],
@@ -206,7 +191,7 @@ async def test_a_method_that_does_not_fit_is_a_problem_that_names_those_that_do(
     response = await admin.client.delete("/api/v1/routes/chat")
     assert response.status_code == 405
     assert response.json()["type"] == "urn:inference-router:method-not-allowed"
-    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 async def test_a_fault_tells_nothing_of_the_inside(
@@ -256,7 +241,7 @@ async def test_probes_and_metrics_ask_for_no_token(guarded: Admin, path: str) ->
 
 
 async def test_tokens_are_rotated_by_a_reload(guarded: Admin) -> None:
-    other = hashlib.sha256(b"battery staple").hexdigest()
+    other = digest("battery staple")
     guarded.content = config(auth={"tokens": [{"name": "ci", "role": "viewer", "sha256": other}]})
     await guarded.plane.reload()
     old = await guarded.get("/api/v1/routes", authorization=f"Bearer {SECRET}")
@@ -295,8 +280,8 @@ def test_a_digest_is_read_from_the_file_the_environment_or_the_configuration(
         {"sha256File": str(tmp_path / "digest")},
     ):
         (credential,) = read_credentials(tokens(**source), environment)
-        assert credential.fits(SECRET)
-        assert not credential.fits(DIGEST)
+        assert credential.fits(Secret(SECRET))
+        assert not credential.fits(Secret(DIGEST))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ async def serving(app: EmbeddedRouter) -> AsyncIterator[httpx.AsyncClient]:
         await living
         raise RuntimeError(started["message"])
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://embedded"
+        transport=httpx.ASGITransport(app), base_url="http://localhost"
     ) as client:
         yield client
     await told.put({"type": "lifespan.shutdown"})
@@ -82,7 +82,8 @@ async def test_a_file_is_read_and_reloaded(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(document(route(v1="http://127.0.0.1:9"))))
     app = create_app(file)
     async with serving(app) as client:
-        file.write_text(yaml.safe_dump(document(route(v2="http://127.0.0.1:9"))))
+        other = route("other", "/other", v1="http://127.0.0.1:9")
+        file.write_text(yaml.safe_dump(document(route(v1="http://127.0.0.1:9"), other)))
         await app.plane.reload()
         assert (await client.get("/-/readyz")).json()["workers"] == {"embedded": 2}
 

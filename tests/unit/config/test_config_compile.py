@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from router import snapshot
-from router.config import Config, RouteState, compile_snapshot, initial_state
+from router.config import Config, compile_snapshot, initial_state
 from router.errors import ConfigError
+from router.rollouts.state import Override, RouteState
 from router.snapshot import Balance, HeaderMatch, Role, StickyKind
 
 Loads = Callable[[str], Config]
@@ -72,7 +73,7 @@ def test_the_shadow_is_never_the_version_that_a_route_starts_with(loads: Loads) 
 
 
 def test_a_stored_state_wins_over_the_file_and_new_versions_are_previews(loads: Loads) -> None:
-    state = RouteState({"v1": 9000, "v2": 1000}, {"v1": Role.STABLE, "v2": Role.CANARY})
+    state = RouteState(stable="v1", weights={"v1": 9000, "v2": 1000})
     config = loads(THREE + "  release: v2\n  initialWeights: {v3: 100}\n")
     table = compile_snapshot(config, 7, {"chat": state})
     assert table.generation == 7
@@ -80,30 +81,43 @@ def test_a_stored_state_wins_over_the_file_and_new_versions_are_previews(loads: 
 
 
 def test_a_version_with_traffic_cannot_leave_the_configuration(loads: Loads) -> None:
-    state = RouteState({"v0": 2500, "v1": 7500}, {"v1": Role.STABLE})
+    state = RouteState(stable="v1", weights={"v0": 2500, "v1": 7500})
     with pytest.raises(ConfigError, match="route chat: version v0 has 25 % of the traffic"):
         compile_snapshot(loads(THREE), 2, {"chat": state})
 
 
 def test_a_version_without_traffic_may_leave_the_configuration(loads: Loads) -> None:
-    state = RouteState({"v0": 0, "v1": 10_000}, {"v0": Role.PREVIEW, "v1": Role.STABLE})
+    state = RouteState(stable="v1", weights={"v0": 0, "v1": 10_000})
     table = compile_snapshot(loads(THREE), 2, {"chat": state})
     assert [name for name, _, _ in versions(table)] == ["v3", "v2", "v1"]
 
 
-@pytest.mark.parametrize(
-    ("weights", "roles"),
-    [
-        ({"v1": 9999}, {"v1": Role.STABLE}),
-        ({"v1": 10_001, "v2": -1}, {"v1": Role.STABLE}),
-        ({"v1": 10_000}, {}),
-        ({"v1": 10_000}, {"v1": Role.STABLE, "v2": Role.STABLE}),
-        ({"v1": 9000, "v2": 1000}, {"v1": Role.STABLE, "v2": Role.SHADOW}),
-    ],
-)
-def test_a_state_cannot_be_wrong(weights: dict[str, int], roles: dict[str, Role]) -> None:
-    with pytest.raises(ConfigError):
-        RouteState(weights, roles)
+def test_the_stable_version_cannot_leave_the_configuration_even_while_a_person_gave_it_nothing(
+    loads: Loads,
+) -> None:
+    held = Override(weights={"v1": 10_000}, holder="ann", reason="a test", since_s=0)
+    state = RouteState(stable="v0", weights={"v0": 10_000}, override=held)
+    with pytest.raises(ConfigError, match="version v0 is stable and cannot leave"):
+        compile_snapshot(loads(THREE), 2, {"chat": state})
+
+
+def test_a_version_with_traffic_cannot_become_the_shadow(loads: Loads) -> None:
+    state = RouteState(stable="v1", weights={"v2": 2500, "v1": 7500})
+    with pytest.raises(ConfigError, match="version v2 has 25 % .* cannot be its shadow"):
+        compile_snapshot(loads(THREE + "  shadow: {version: v2}\n"), 2, {"chat": state})
+
+
+def test_a_persons_weights_replace_the_controllers(loads: Loads) -> None:
+    held = Override(weights={"v1": 4000, "v2": 6000}, holder="ann", reason="a test", since_s=0)
+    state = RouteState(stable="v1", weights={"v1": 10_000}, override=held)
+    table = compile_snapshot(loads(THREE), 2, {"chat": state})
+    assert versions(table) == [("v2", "canary", 6000), ("v3", "preview", 0), ("v1", "stable", 4000)]
+
+
+def test_a_routes_lineage_is_recorded_as_it_is_declared(loads: Loads) -> None:
+    text = THREE.replace("v1: {", "v1: {lineage: {registry: 'models:/m/7', codeCommit: 9f1}, ", 1)
+    state = initial_state(loads(text).routes[0])
+    assert state.lineage == {"v1": {"registry": "models:/m/7", "codeCommit": "9f1"}}
 
 
 def test_every_part_of_a_route_reaches_the_table(loads: Loads) -> None:

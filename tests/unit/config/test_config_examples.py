@@ -34,7 +34,7 @@ def test_the_full_example_only_lacks_files_that_are_mounted_elsewhere() -> None:
     assert report.ok
     warnings = [warning.message for warning in report.files[0].warnings]
     assert sum("does not exist here" in warning for warning in warnings) == 4
-    assert len(warnings) == 6, warnings
+    assert len(warnings) == 10, warnings
 
 
 def test_the_full_example_shows_every_field() -> None:
@@ -55,7 +55,9 @@ def test_the_files_to_watch_are_those_that_were_read() -> None:
 def test_the_schema_describes_every_field_in_camel_case() -> None:
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert set(schema["properties"]) == {"server", "store", "auth", "routes", "analysisTemplates"}
+    assert set(schema["properties"]) == {
+        "server", "store", "auth", "routes", "analysisTemplates", "providers", "notifications",
+    }  # fmt: skip
     assert json.loads(json.dumps(schema)) == schema
     for name, section in {"Config": schema, **schema["$defs"]}.items():
         for field, description in section.get("properties", {}).items():

@@ -323,7 +323,7 @@ def test_a_bad_value_of_a_route_is_refused_with_its_line_and_field(
     if case == "starting step":
         text += (
             "\nanalysisTemplates:\n"
-            "- metadata: {name: t}\n  spec: {metrics: [{name: m, provider: {web: {}}}]}\n"
+            "- metadata: {name: t}\n  spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}\n"
         )
     found_field, found = only(refusals(text), text)
     assert found_field == f"{CHAT}.{field}"
@@ -514,7 +514,7 @@ WHOLE = {
     "store": (
         "store: mysql://root:hunter2@db  # LINE\n",
         "store",
-        "must begin with sqlite:// or postgresql://",
+        "must be sqlite:FILE (beside this file), sqlite:///ABSOLUTE/FILE, postgresql://… or memory:",
     ),
     "section": (
         "sever: {}  # LINE\n",
@@ -528,7 +528,7 @@ WHOLE = {
     ),
     "template without a name": (
         "analysisTemplates:\n- metadata: {}  # LINE\n"
-        "  spec: {metrics: [{name: m, provider: {web: {}}}]}\n",
+        "  spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}\n",
         "analysisTemplates[0].metadata.name",
         "is required",
     ),
@@ -539,14 +539,14 @@ WHOLE = {
     ),
     "template twice": (
         "analysisTemplates:\n"
-        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {}}}]}}\n"
-        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {}}}]}}  # LINE\n",
+        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}}\n"
+        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}}  # LINE\n",
         "analysisTemplates[1]",
         '"t" is the name of a template in analysisTemplates[0] already',
     ),
     "template of another kind": (
         "analysisTemplates:\n- kind: Rollout  # LINE\n  metadata: {name: t}\n"
-        "  spec: {metrics: [{name: m, provider: {web: {}}}]}\n",
+        "  spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}\n",
         "analysisTemplates[0].kind",
         "must be 'AnalysisTemplate' or 'ClusterAnalysisTemplate', not \"Rollout\"",
     ),

@@ -11,7 +11,6 @@ import pytest
 from router.config import Config
 from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
-from router.controller.state import MemoryStore, Record, StaleGenerationError
 from router.errors import ConfigError
 from router.link.server import Applied
 from router.telemetry.exposition import render
@@ -90,11 +89,16 @@ async def test_a_first_configuration_that_cannot_be_used_is_raised() -> None:
 
 
 async def test_a_changed_configuration_becomes_the_next_generation(control: Control) -> None:
-    control.file.content = config(canary=10)
+    control.file.content = config(port=9000)
     reloaded = await control.plane.reload()
     assert (reloaded.generation, reloaded.problem) == (2, None)
-    weights = [version.weight_bp for version in control.workers.published[-1].routes[0].versions]
-    assert weights == [1_000, 9_000]
+    endpoints = [v.endpoints[0].port for v in control.workers.published[-1].routes[0].versions]
+    assert endpoints == [9001, 9000]
+
+
+async def test_initial_weights_mean_nothing_once_a_route_has_begun(control: Control) -> None:
+    control.file.content = config(canary=10)
+    assert (await control.plane.reload()).generation == 1
 
 
 async def test_a_configuration_that_changes_no_route_makes_no_generation(control: Control) -> None:
@@ -126,7 +130,7 @@ async def test_a_configuration_that_does_not_fit_the_recorded_state_is_refused_t
 
     monkeypatch.setattr("router.controller.plane.compile_snapshot", refuse)
     before = control.plane.config
-    control.file.content = config(canary=10)
+    control.file.content = config(port=9000)
     assert (await control.plane.reload()).problem == "version v1 has 95 % of the traffic"
     assert control.plane.config is before
 
@@ -141,7 +145,7 @@ async def test_what_needs_a_restart_is_said(
 
 
 async def test_reloads_at_the_same_time_come_one_after_the_other(control: Control) -> None:
-    control.file.content = config(canary=10)
+    control.file.content = config(port=9000)
     await asyncio.gather(*(control.plane.reload() for _ in range(5)))
     assert [each.generation for each in control.workers.published] == [1, 2]
 
@@ -156,7 +160,7 @@ async def test_control_numbers_on_above_a_worker_that_is_ahead(control: Control)
 
 async def test_not_ready_until_the_workers_follow(control: Control) -> None:
     control.workers.following = False
-    control.file.content = config(canary=10)
+    control.file.content = config(port=9000)
     await control.plane.reload()
     assert control.plane.readiness().reasons == (
         "worker w0 serves generation 1, not generation 2",
@@ -198,14 +202,6 @@ async def test_a_draining_worker_is_not_live(control: Control) -> None:
     assert set(control.fleet.workers) == {"w1"}
     control.workers.drain("w1")
     assert control.plane.readiness().reasons[0] == "draining"
-
-
-async def test_a_store_takes_no_commit_that_is_based_on_an_old_generation() -> None:
-    store = MemoryStore()
-    await store.commit(0, Record(1))
-    with pytest.raises(StaleGenerationError, match="1 is"):
-        await store.commit(0, Record(2))
-    assert (await store.read()).generation == 1
 
 
 async def until(condition: Callable[[], bool]) -> None:

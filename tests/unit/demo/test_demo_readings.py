@@ -17,6 +17,9 @@ model_requests_total{code="200",role="stable",route="other",version="v1"} 1000.0
 # TYPE model_errors_total counter
 model_errors_total{reason="connect",role="stable",route="chat",version="v1"} 4.0
 model_errors_total{reason="reset",role="stable",route="chat",version="v1"} 1.0
+model_errors_total{reason="connect",role="canary",route="chat",version="v2"} 2.0
+# TYPE router_fallbacks_total counter
+router_fallbacks_total{reason="connect",route="chat",version="v2"} 2.0
 # TYPE model_weight gauge
 model_weight{role="stable",route="chat",version="v1"} 0.95
 model_weight{role="canary",route="chat",version="v2"} 0.05
@@ -44,12 +47,20 @@ def test_a_reading_holds_one_route_by_version() -> None:
         completion_tokens=640.0,
         duration={0.1: 50.0, math.inf: 95.0},
     )
-    assert reading.requests == 100.0
-    assert reading.share("v2") == 0.05
+    assert reading.of("v2").fallbacks == 2.0
 
 
-def test_there_is_no_share_before_the_first_request() -> None:
-    assert Reading({"v1": Counts(weight=1.0)}).share("v1") is None
+def test_a_request_that_stable_answered_instead_is_one_request() -> None:
+    assert parse(METRICS, "chat").requests == 98.0
+
+
+def test_a_version_that_nobody_counted_has_zeros() -> None:
+    assert Reading().of("v9") == Counts()
+
+
+def test_there_is_no_error_ratio_before_the_first_request() -> None:
+    assert Counts(weight=1.0).error_ratio is None
+    assert parse(METRICS, "chat").of("v2").error_ratio == 0.4
 
 
 def test_a_difference_is_what_came_in_between_with_the_weights_of_now() -> None:

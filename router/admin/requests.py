@@ -1,0 +1,152 @@
+"""What callers send: parameters and bodies, as models that cannot be wrong once they exist."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from router.admin.fields import (
+    Document,
+    Flag,
+    Headers,
+    InHeader,
+    Key,
+    Method,
+    Parameters,
+    Percent,
+    Reason,
+    RequestPath,
+    Seconds,
+    Seen,
+    Wait,
+    Whole,
+)
+
+DEFAULT_WAIT_S = 5.0
+
+Limit = Annotated[int, Whole(1, 1_000)]
+Sequence = Annotated[int, Whole(0)]
+Text = Annotated[str, Field(max_length=255)]
+
+
+class RouteParameters(Parameters):
+    """Which route."""
+
+    route: str
+    """The route's name."""
+
+
+class WaitParameters(Parameters):
+    """How long to wait for the workers."""
+
+    wait_seconds: Wait = DEFAULT_WAIT_S
+    """How long to wait until every live worker serves the change; 202 when some do not by then."""
+
+
+class ChangeParameters(RouteParameters, WaitParameters):
+    """How a change is made."""
+
+    dry_run: Flag = False
+    """Say what would change, and change nothing."""
+    if_match: Annotated[Seen, InHeader("If-Match")] = None
+    """The generation that you have seen (an ETag): 412 if the route has changed since."""
+    idempotency_key: Annotated[Key | None, InHeader("Idempotency-Key")] = None
+    """Makes a repeated call do nothing again: it gets the first one's generation, for 24 hours."""
+
+
+class ReleaseParameters(ChangeParameters):
+    """How weights are released."""
+
+    reason: Reason | None = None
+    """Why, if there is no body."""
+
+
+class EventParameters(Parameters):
+    """Where to go on in the stream."""
+
+    last_event_id: Annotated[str | None, InHeader("Last-Event-ID")] = None
+    """The `id` of the last event that was read; what came after it follows."""
+
+
+class GenerationParameters(Parameters):
+    """Which generation."""
+
+    number: Annotated[int, Whole(0)]
+    """The generation's number, as in `x-router-generation`."""
+
+
+class GenerationsParameters(Parameters):
+    """Which generations."""
+
+    before: Annotated[int, Whole(0)] | None = None
+    """Only those below this number."""
+    limit: Annotated[int, Whole(1, 100)] = 20
+    """How many at most."""
+
+
+class RunsParameters(Parameters):
+    """Which analysis runs."""
+
+    route: Text | None = None
+    """Only those of this route."""
+    limit: Annotated[int, Whole(1, 100)] = 20
+    """How many at most, the newest first."""
+
+
+class RunParameters(Parameters):
+    """Which analysis run."""
+
+    id: Text
+    """The run's id."""
+
+
+class AuditParameters(Parameters):
+    """Which entries."""
+
+    route: Text | None = None
+    """Only those about this route."""
+    action: Text | None = None
+    """Only those with this action, like `weights.set`."""
+    actor: Text | None = None
+    """Only those of this token, or of `controller`."""
+    after: Sequence | None = None
+    """The oldest above this sequence number, oldest first."""
+    before: Sequence | None = None
+    """The newest below this sequence number, newest first (the order without `after`)."""
+    limit: Limit = 100
+    """How many at most."""
+
+
+class Why(Document):
+    """Why something is done; it stands in the audit trail."""
+
+    reason: Reason
+    """One line, for whoever reads the audit trail."""
+
+
+class StartWhy(Why):
+    """Why a rollout is started, and to which version."""
+
+    to: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """The version that should become stable; the release without it."""
+
+
+class Weights(Why):
+    """How a route's traffic is shared out, in percent."""
+
+    weights: Annotated[dict[str, Percent], Field(min_length=1)]
+    """Percent of each version, 100 together; a version that is not named gets nothing."""
+    expires_seconds: Seconds | None = None
+    """After so long the controller takes over again; until released without it."""
+
+
+class Question(Document):
+    """A request whose way should be explained; it is neither sent nor kept."""
+
+    path: RequestPath
+    """The path, with or without a query."""
+    method: Method = "POST"
+    """The method."""
+    headers: Headers = {}
+    """Header fields."""
+    body: Any = None
+    """A text is the body as it is, anything else is sent as JSON; null is no body."""

@@ -1,0 +1,229 @@
+"""What the admin API answers, as far as people are shown it.
+
+Fields that a later release adds are ignored; those that an answer may lack have defaults.  Units:
+weights in percent, times in seconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from router.cli.failures import ForeignError
+
+Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+def read(document: Any, kind: type[Document]) -> Document:
+    """An answer as what it should be.
+
+    Raises:
+        ForeignError: it is something else.
+    """
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise ForeignError(
+            f"the answer is not one that this release knows ({error}); is the router's release "
+            "another one? (--output json shows answers as they are)"
+        ) from None
+
+
+class Endpoint(msgspec.Struct, frozen=True, rename="camel"):
+    """One model server as the workers see it."""
+
+    url: str
+    healthy: bool
+    healthy_workers: int = 0
+    workers: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version of a route; `wanted` is the controller's weight where a person's replaces it."""
+
+    name: str
+    role: str
+    weight: float
+    wanted: float | None = None
+    model: str | None = None
+    lineage: dict[str, Any] | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Override(msgspec.Struct, frozen=True):
+    """Weights that a person has set."""
+
+    weights: dict[str, float]
+    holder: str
+    reason: str
+    since: float
+    expires: float | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A route and how far it has come."""
+
+    name: str
+    stable: str
+    versions: tuple[Version, ...]
+    generation: int | None = None
+    override: Override | None = None
+    past: tuple[str, ...] = ()
+    rejected: str | None = None
+
+
+class Routes(msgspec.Struct, frozen=True):
+    """Every route."""
+
+    generation: int
+    routes: tuple[Route, ...]
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """Who serves a generation, and who is not known to."""
+
+    workers: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What a change would do to one version's weight."""
+
+    version: str
+    before: float | None = None
+    after: float | None = None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far a rollout is in a dry run; `step` counts those that have passed."""
+
+    phase: str
+    target: str
+    reason: str | None = None
+    step: int = 0
+
+
+class State(msgspec.Struct, frozen=True):
+    """A route in a dry run, as far as its weights do not tell it."""
+
+    rollout: Standing | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, rename="camel"):
+    """What a change did, or would do; `name` and `versions` are the route as it is now.
+
+    `repeated`: its idempotency key was known, and nothing was done again.  A dry run has
+    `changes`, and the route `before` and `after` it.
+    """
+
+    generation: int
+    name: str | None = None
+    versions: tuple[Version, ...] = ()
+    applied: Applied | None = None
+    repeated: bool = False
+    dry_run: bool = False
+    changes: tuple[Share, ...] = ()
+    before: State = State()
+    after: State = State()
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who acted."""
+
+    name: str
+    role: str = ""
+    address: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry of the audit trail."""
+
+    sequence: int
+    time: float
+    actor: Actor
+    action: str
+    route: str | None = None
+    reason: str = ""
+    before: Any = None
+    after: Any = None
+    generation: int | None = None
+    evidence: Any = None
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """A page of the trail; `next` is where the next one begins."""
+
+    entries: tuple[Entry, ...]
+    next: int | str | None = None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What a generation changed about one route; None: the route was not there."""
+
+    route: str
+    before: dict[str, float] | None = None
+    after: dict[str, float] | None = None
+
+
+class Generation(msgspec.Struct, frozen=True, rename="camel"):
+    """One generation: what it changed, who did it, and why."""
+
+    number: int
+    time: float
+    routes: tuple[Moved, ...] = ()
+    routes_changed: int = 0
+    entries: tuple[Entry, ...] = ()
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest audit entry."""
+
+    sequence: int
+    hash: str
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """The first place where the trail is not what was written."""
+
+    sequence: int
+    problem: str
+
+
+class Verdict(msgspec.Struct, frozen=True, rename="camel"):
+    """What a verification has found."""
+
+    ok: bool
+    entries: int
+    head: Head | None = None
+    first_bad: Bad | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    """Where a request goes, and why."""
+
+    why: tuple[str, ...]
+    route: str | None = None
+    version: str | None = None
+    shares: dict[str, float] | None = None
+    endpoints: tuple[str, ...] = ()
+    upstream_model: str | None = None
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field of a request that cannot be used."""
+
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a call was refused (RFC 9457)."""
+
+    type: str = "about:blank"
+    status: int = 0
+    title: str = ""
+    detail: str = ""
+    errors: tuple[FieldError, ...] = ()
+    current: Any = None

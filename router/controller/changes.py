@@ -1,0 +1,244 @@
+"""What people may change about a route: state in, decision out.  Pure.
+
+A decision refuses with a `RefusedError`; then nothing has happened.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from router.audit.entry import Actor
+from router.config.models import Route
+from router.errors import RouterError
+from router.rollouts import events
+from router.rollouts.effects import Decision, Effect
+from router.rollouts.machine import advance
+from router.rollouts.phases import IllegalEventError
+from router.rollouts.spec import RouteSpec
+from router.rollouts.state import Override, RouteState
+from router.snapshot import FULL
+
+ADMIN: Final = "admin"
+
+
+class Action(StrEnum):
+    """Words of the audit trail, beside those of `router.rollouts.effects.Action`."""
+
+    CONFIG_LOADED = "config.loaded"
+    CONFIG_REFUSED = "config.refused"
+    WEIGHTS_SET = "weights.set"
+    WEIGHTS_RELEASED = "weights.released"
+    ROLLED_BACK = "rolledBack"
+    LOGIN_FAILED = "login.failed"
+
+
+class RefusedError(RouterError):
+    """A change that cannot be made; nothing was changed."""
+
+
+class InvalidChangeError(RefusedError):
+    """What was asked for makes no sense; `field` says which part of it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field: Final = field
+
+
+class UnknownRouteError(RefusedError):
+    """No route has this name."""
+
+
+class ConflictError(RefusedError):
+    """It makes sense, but not in the route's present state."""
+
+
+class StaleGenerationError(RefusedError):
+    """The route has changed since the generation that the caller has seen."""
+
+
+class KeyReusedError(RefusedError):
+    """An idempotency key came again with another request."""
+
+
+class ForbiddenError(RefusedError):
+    """It belongs to somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an audit entry says of a decision."""
+
+    action: str
+    reason: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What follows: the state to record, why, and what the outside has to do."""
+
+    state: RouteState
+    words: tuple[Word, ...]
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A route as the configuration has it; `order` is its place there."""
+
+    order: int
+    route: Route
+    spec: RouteSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who wants to set weights, why, and for how long (None: until released)."""
+
+    actor: Actor
+    reason: str
+    for_s: float | None = None
+
+
+def set_weights(
+    route: Route, state: RouteState, weights: Mapping[str, int], holding: Holding, now: float
+) -> Decided:
+    """Let a person's weights (basis points) replace the controller's.
+
+    Raises:
+        InvalidChangeError: the weights are not for this route, or do not share it out.
+        ConflictError: somebody else holds the route.
+    """
+    _check_weights(route, weights)
+    held = state.override
+    if held is not None and not _may_release(held, holding.actor) and not held.has_expired(now):
+        raise ConflictError(
+            f"{held.holder} holds the weights ({held.reason!r}); only {held.holder} or an admin "
+            "may replace them, a rollback anybody who may set weights"
+        )
+    override = Override(
+        weights={name: weights.get(name, 0) for name in route.versions if weights.get(name)},
+        holder=holding.actor.name,
+        reason=holding.reason,
+        since_s=now,
+        expires_s=None if holding.for_s is None else now + holding.for_s,
+    )
+    after = msgspec.structs.replace(state, override=override)
+    return Decided(after, (Word(Action.WEIGHTS_SET, holding.reason),))
+
+
+def release_weights(state: RouteState, actor: Actor, reason: str) -> Decided:
+    """Give the route back to the controller.
+
+    Raises:
+        ConflictError: nobody holds it.
+        ForbiddenError: somebody else holds it.
+    """
+    if state.override is None:
+        raise ConflictError("nobody holds the weights: they are the controller's already")
+    if not _may_release(state.override, actor):
+        raise ForbiddenError(
+            f"{state.override.holder} holds the weights; only {state.override.holder} or an admin "
+            "may release them"
+        )
+    after = msgspec.structs.replace(state, override=None)
+    return Decided(after, (Word(Action.WEIGHTS_RELEASED, reason),))
+
+
+def command(spec: RouteSpec, state: RouteState, event: events.Event, now: float) -> Decided:
+    """What a person says to a rollout.
+
+    Raises:
+        ConflictError: it cannot be done in this phase; the text says what can.
+    """
+    try:
+        return decided(advance(spec, state, event, now))
+    except IllegalEventError as error:
+        raise ConflictError(str(error)) from None
+
+
+def roll_back(spec: RouteSpec, state: RouteState, reason: str, now: float) -> Decided:
+    """All traffic to the last stable version, whoever holds the route.
+
+    That is the stable version while another one has traffic, else the one before it.  The release
+    that is left is not started again by itself.
+
+    Raises:
+        ConflictError: there is nowhere to go back to.
+    """
+    free = msgspec.structs.replace(state, override=None)
+    in_flight = free.rollout is not None and free.rollout.in_flight
+    if in_flight or state.share(state.stable) == FULL:
+        return command(spec, free, events.Rollback(reason=reason), now)
+    rejected = spec.release if spec.release != free.stable else free.rejected
+    after = msgspec.structs.replace(free, weights={free.stable: FULL}, rejected=rejected)
+    return Decided(after, (Word(Action.ROLLED_BACK, reason),))
+
+
+def decided(decision: Decision) -> Decided:
+    """A decision of the rollout machine in the words of the trail."""
+    words = tuple(Word(note.action, note.reason, note.evidence) for note in decision.notes)
+    return Decided(decision.state, words, decision.effects)
+
+
+def told(state: RouteState | None) -> dict[str, Any] | None:
+    """A state as people read it, in percent; what audit entries carry as before and after."""
+    if state is None:
+        return None
+    document: dict[str, Any] = {"stable": state.stable, "weights": percent(state.shares)}
+    if state.override is not None:
+        document["wanted"] = percent(state.weights)
+        document["override"] = told_override(state.override)
+    if state.rollout is not None:
+        rollout = state.rollout
+        document["rollout"] = {
+            "number": rollout.number,
+            "target": rollout.target,
+            "phase": rollout.phase,
+            "reason": rollout.reason,
+            "step": rollout.step,
+        }
+    if state.past:
+        document["past"] = list(state.past)
+    if state.rejected is not None:
+        document["rejected"] = state.rejected
+    if lineage := {name: state.lineage[name] for name in state.lineage if state.share(name)}:
+        document["lineage"] = lineage
+    return document
+
+
+def told_override(override: Override) -> dict[str, Any]:
+    """An override as people read it; times in seconds since 1970 UTC."""
+    return {
+        "weights": percent(override.weights),
+        "holder": override.holder,
+        "reason": override.reason,
+        "since": override.since_s,
+        "expires": override.expires_s,
+    }
+
+
+def percent(weights: Mapping[str, int]) -> dict[str, float]:
+    """Basis points as percent."""
+    return {name: weight / 100 for name, weight in weights.items()}
+
+
+def _check_weights(route: Route, weights: Mapping[str, int]) -> None:
+    shadow = route.shadow.version if route.shadow is not None else None
+    for name, weight in weights.items():
+        if name not in route.versions:
+            known = ", ".join(route.versions)
+            raise InvalidChangeError(f"weights.{name}", f"unknown version; the route has {known}")
+        if weight < 0:
+            raise InvalidChangeError(f"weights.{name}", "is less than 0")
+        if weight and name == shadow:
+            raise InvalidChangeError(f"weights.{name}", "is the route's shadow: it has no users")
+    if (total := sum(weights.values())) != FULL:
+        raise InvalidChangeError("weights", f"sum to {total / 100:g} percent, not 100")
+
+
+def _may_release(override: Override, actor: Actor) -> bool:
+    return actor.name == override.holder or actor.role == ADMIN

@@ -1,0 +1,167 @@
+"""What rollouts need of the world: measurements, gates, people to tell, and what workers see.
+
+The plane asks `observe` before it decides, writes what `prepare` makes together with the
+decision, and calls `act` when that is written.  Nothing here decides anything.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from router.analysis.fields import Document
+from router.analysis.providers.base import Reading, Subject
+from router.analysis.providers.registry import Providers
+from router.clock import Clock
+from router.config import Config
+from router.config.models.outside import Prometheus
+from router.controller.changes import Configured, Decided
+from router.controller.default_server import Measuring, with_default
+from router.controller.fleet import Fleet
+from router.controller.gates import Gates
+from router.controller.notify import News, Notifier
+from router.controller.runs import Runs, evidence_of
+from router.controller.webhooks import Webhooks
+from router.rollouts.effects import Effect, Notify, StartRun, StopRun
+from router.rollouts.events import Observation, Trip
+from router.rollouts.state import RouteState
+from router.store.base import Run
+from router.telemetry import families
+from router.telemetry.recorder import Series
+from router.telemetry.windows import History
+
+
+class Outside:
+    """Everything that a rollout sees and touches."""
+
+    def __init__(self, fleet: Fleet, clock: Clock) -> None:
+        self._fleet: Final = fleet
+        self._clock: Final = clock
+        self._webhooks: Final = Webhooks()
+        self.history: Final = History()
+        self.gates: Final = Gates(self._webhooks, clock)
+        self.notifier: Final = Notifier(self._webhooks)
+        self.runs: Final = Runs(self, clock)
+        self._standard: Final = Providers.standard(self.history)
+        self._providers: Measuring = self._standard
+        self._prometheus: Prometheus | None = None
+        self._templates: Mapping[str, Document] = {}
+        self._trips: dict[str, dict[str, Trip]] = {}
+        fleet.when_counts_jump = self.history.clear
+
+    def configure(self, config: Config) -> None:
+        """Measure, ask and tell as this configuration says."""
+        self._templates = {name: template.document for name, template in config.templates.items()}
+        self._prometheus = config.providers.prometheus
+        self.notifier.configure(config.notifications)
+        self.gates.keep({route.name for route in config.routes})
+
+    async def close(self) -> None:
+        """Let go of every connection and task; runs go on with the next control."""
+        await self.runs.close()
+        await self.gates.close()
+        await self.notifier.close()
+        await self._standard.aclose()
+        await self._webhooks.aclose()
+
+    # -- what a run needs (`router.controller.runs.World`) -------------------------------------
+
+    @property
+    def templates(self) -> Mapping[str, Document]:
+        """Every analysis template by name, as it is configured now."""
+        return self._templates
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of providers that there are."""
+        return self._providers.kinds
+
+    async def measure(self, kind: str, settings: Mapping[str, Any], subject: Subject) -> Reading:
+        """Ask a provider once.
+
+        Raises:
+            ProviderError: there is no value to judge.
+            SecretError: the configuration's Prometheus has a header that is not there.
+        """
+        complete = with_default(kind, settings, self._prometheus)
+        return await self._providers.measure(kind, complete, subject)
+
+    # -- what a rollout sees -------------------------------------------------------------------
+
+    def observe(self, configured: Configured, state: RouteState, touched: int) -> Observation:
+        """What there is to see of one route; `touched` is its newest generation."""
+        name, rollout = configured.route.name, state.rollout
+        versions = {state.stable, rollout.target} if rollout is not None else {state.stable}
+        workers = self._fleet.workers.values()
+        return Observation(
+            applied=bool(workers) and all(w.generation >= touched for w in workers),
+            runs=self.runs.outcomes(name),
+            tripped=self._trips.get(name, {}),
+            healthy=dict(self._healthy(name, versions)),
+            gates=self.gates.look(configured.route, state),
+        )
+
+    def sample(self, routes: Iterable[Configured]) -> None:
+        """Add this moment to the history of the versions that may be measured."""
+        watched = {
+            (configured.route.name, version)
+            for configured in routes
+            for version in configured.spec.versions
+        }
+        self.history.add(self._clock.wall(), self._fleet.look(watched), watched)
+
+    def look_at_breakers(self, now: float) -> None:
+        """See which have tripped, and remember since when."""
+        before, self._trips = self._trips, {}
+        for (route, version), why in self._fleet.trips().items():
+            known = before.get(route, {}).get(version)
+            trip = known or Trip(since_s=now, message=why)
+            self._trips.setdefault(route, {})[version] = trip
+
+    def _healthy(self, route: str, versions: Iterable[str]) -> Iterator[tuple[str, int]]:
+        for version in versions:
+            said = self._fleet.endpoints(route, version)
+            if said:
+                yield version, sum(any(one.healthy for one in each) for each in said.values())
+
+    # -- what a decision leads to --------------------------------------------------------------
+
+    def prepare(self, route: str, effects: Iterable[Effect], now: float) -> list[Run]:
+        """Make the runs that a decision begins, to be written with it."""
+        return [self.runs.prepare(route, e, now) for e in effects if isinstance(e, StartRun)]
+
+    def act(self, route: str, decided: Decided, runs: Iterable[Run]) -> None:
+        """Do what a decision that is written asks for."""
+        for run in runs:
+            self.runs.begin(run)
+        for effect in decided.effects:
+            if isinstance(effect, StopRun):
+                self.runs.stop(effect.id)
+            elif isinstance(effect, Notify):
+                self.notifier.tell(_news(route, decided.state, effect, self._clock.wall()))
+
+    def evidence(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """A note's evidence, with the values that its run measured."""
+        id_ = said.get("run")
+        state = self.runs.last(id_) if isinstance(id_, str) else None
+        return {**said, "metrics": evidence_of(state)} if state is not None else dict(said)
+
+    # -- numbers -------------------------------------------------------------------------------
+
+    def series(self) -> Iterator[Series]:
+        """What is counted here."""
+        yield from self.notifier.series()
+        yield Series(families.ANALYSIS_RUNS.name, (), self.runs.active)
+
+
+def _news(route: str, state: RouteState, effect: Notify, now: float) -> News:
+    rollout = state.rollout
+    target = rollout.target if rollout is not None else None
+    return News(
+        time_s=now,
+        route=route,
+        phase=effect.phase,
+        reason=effect.reason,
+        text=effect.text,
+        canary=target,
+        stable=state.stable,
+        weight=(state.share(target) if target is not None else 0) / 100,
+    )
