@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: help demo test lint format bench clean
 help:
-	@echo 'make demo    a good release becomes stable, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
+	@echo 'make demo    a good release walks to 100 %, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test    lint, types, import contracts, all tests'
 	@echo 'make lint    the first three of them'
 	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'

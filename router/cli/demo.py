@@ -15,12 +15,12 @@ def demo(
         typer.Option(min=1, envvar="DEMO_SECONDS", help="end by itself; without it: on Ctrl-C"),
     ] = None,
 ) -> None:
-    """Run two simulated model servers, a router and traffic on this machine, and show them."""
+    """Release a good version and a bad one on this machine, with live traffic, and show them."""
     from rich.console import Console  # with all below 0.3 s that no other command pays
 
-    from router.demo import CANARY, StartError, run
+    from router.demo import CANARY, DemoError, run
 
     try:
         run(CANARY, seconds, Console())
-    except (StartError, OSError) as error:
+    except (DemoError, OSError) as error:
         fail(f"demo: {error}")

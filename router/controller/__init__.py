@@ -15,5 +15,7 @@ gates             whom a rollout asks before it goes on
 notify            whom it tells
 webhooks          one call of these, bounded and silent about its URL
 secrets           where tokens are found
+events          news for whoever listens
+explain         what would become of a request, and why
 watch           the configuration's files, however they are replaced
 """
