@@ -33,7 +33,7 @@ format: .venv/.installed
 
 test: lint
 	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TESTS)
 
 bench: .venv/.installed
 	@.ci/debian-packages nginx-light:nginx wrk:wrk

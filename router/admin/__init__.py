@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from router import __version__
 from router.admin import openapi, probes
@@ -40,14 +40,16 @@ def create_admin(plane: ControlPlane) -> Starlette:
     """The admin port's application over a control plane."""
     logins = Logins()
     api = [*places(OPERATIONS), Route("/openapi.json", _openapi)]
+    guarded = [Middleware(Guard, logins=logins)]
     app = Starlette(
         routes=[
             Route("/", _index),
             *probes.ROUTES,
-            Mount(API, routes=api, middleware=[Middleware(Guard, logins=logins)]),
+            Mount(API, Router(api, redirect_slashes=False), middleware=guarded),
         ],
         exception_handlers=exception_handlers,
     )
+    app.router.redirect_slashes = False  # what is nearly right is not there
     app.state.plane = plane
     app.state.logins = logins
     return app

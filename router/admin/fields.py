@@ -165,7 +165,7 @@ Headers = Annotated[
 # -- parameters --------------------------------------------------------------------------------
 
 _WHOLE: Final = re.compile("[0-9]{1,16}", re.ASCII)
-_DECIMAL: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+_DECIMAL: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _SEEN_ONE: Final = r'(?:(?:W/)?"[0-9]{1,16}"|[0-9]{1,16})'
 _SEEN_PATTERN: Final = rf"^(?:\*|{_SEEN_ONE}(?: ?, ?{_SEEN_ONE})*)$"
 _SEEN: Final = re.compile(_SEEN_PATTERN, re.ASCII)

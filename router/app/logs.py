@@ -52,6 +52,8 @@ def configure(process: str, style: str = TEXT) -> None:
     # uvicorn tells at INFO that it starts and stops; our own lines say so already.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # httpx tells every URL, and a Slack URL is a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _time(record: logging.LogRecord) -> str:

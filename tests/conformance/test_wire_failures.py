@@ -233,7 +233,9 @@ async def probed(upstreams: Upstreams, name: str = "v1") -> tuple[Upstream, Prob
 
 
 async def wait_health(router: RunningDataPlane, *healthy: bool) -> None:
-    await wait_until(lambda: [each.healthy for each in router.plane.health()] == [*healthy])
+    await wait_until(
+        lambda: [each.healthy for each in router.plane.health().endpoints] == [*healthy]
+    )
 
 
 @pytest.mark.parametrize("health", ["503 Loading", "404 Not Found", "reset", "silent"])
@@ -308,7 +310,7 @@ async def test_health_outlives_a_change_of_weights(
     router.install(chat(0))
     await wait_health(router, True, False, True)
     router.install(chat(10))
-    assert [each.healthy for each in router.plane.health()] == [True, False, True]
+    assert [each.healthy for each in router.plane.health().endpoints] == [True, False, True]
     servers = {(await client.ask(get())).json()["server"] for _ in range(10)}
     assert servers == {"other"}
     router.install()
@@ -363,7 +365,7 @@ async def test_an_endpoint_that_refuses_is_ejected_and_the_others_are_used(
     router.install(route("chat", version("v1", v1, dead)))
     for _ in range(10):
         assert (await client.ask(get())).status == 200
-    assert [each.healthy for each in router.plane.health()] == [True, False]
+    assert [each.healthy for each in router.plane.health().endpoints] == [True, False]
 
 
 # -- after the answer has begun ----------------------------------------------------------------

@@ -113,9 +113,9 @@ async def test_the_addresses_of_a_name_are_its_endpoints(
 ) -> None:
     server = await upstreams.named("v1")
     router.install(route("chat", only("localhost", server.port, dns=True)))
-    await wait_until(lambda: bool(router.plane.health()))
+    await wait_until(lambda: bool(router.plane.health().endpoints))
     assert (await client.ask(get())).status == 200
-    assert {health.endpoint for health in router.plane.health()} == {
+    assert {health.endpoint for health in router.plane.health().endpoints} == {
         f"dns://localhost:{server.port}"
     }
     assert server.requests[0].field("host") == f"localhost:{server.port}"

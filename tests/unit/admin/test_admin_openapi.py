@@ -93,7 +93,8 @@ async def test_only_the_methods_of_the_table_are_known(admin: Admin) -> None:
         known = {one.method for one in OPERATIONS if one.path == path}
         known |= {"OPTIONS", *({"HEAD"} if "GET" in known else ())}
         place = path.format(route="chat", id="x", number=1)
-        assert (await admin.call("OPTIONS", place)).headers["allow"] == ", ".join(sorted(known))
+        options = await admin.call("OPTIONS", place)
+        assert set(options.headers["allow"].split(", ")) == known
         for method in {"GET", "PUT", "POST", "PATCH", "DELETE", "TRACE"} - known:
             response = await admin.call(method, place)
             assert response.status_code == 405, (method, place)
@@ -116,8 +117,9 @@ BODIES: Final = {
     "StartWhy": {"reason": "an example", "to": "v2"},
     "Question": {"path": "/chat", "headers": {"x": "y"}, "body": {"model": "m"}},
 }
-# What JSON Schema cannot say: weights sum to 100, and a reason stands in one of two places.
-BEYOND_SCHEMAS: Final = {"setWeights", "releaseWeights"}
+# What JSON Schema cannot say: weights sum to 100, a reason stands in one of two places, a
+# version is one of the route's, `before` and `after` exclude each other.
+BEYOND_SCHEMAS: Final = {"setWeights", "releaseWeights", "startRollout", "listAuditEntries"}
 
 
 def pointed() -> dict[str, Any]:
@@ -126,7 +128,10 @@ def pointed() -> dict[str, Any]:
     del document["paths"]["/events"]  # endless; tests/unit/admin/test_admin_events.py
     for methods in document["paths"].values():
         for operation in methods.values():
-            for parameter in operation["parameters"]:
+            parameters = operation["parameters"]
+            # A key that comes again with another call is refused: that is its purpose.
+            parameters[:] = [one for one in parameters if one["name"] != "Idempotency-Key"]
+            for parameter in parameters:
                 if parameter["name"] == "route" and parameter["in"] == "path":
                     parameter["schema"]["enum"] = ["chat", "walk", "nope"]
             for content in operation.get("requestBody", {}).get("content", {}).values():
@@ -136,7 +141,7 @@ def pointed() -> dict[str, Any]:
 
 load_all_checks()
 schema = schemathesis.openapi.from_dict(pointed())
-schema.config.generation.update(deterministic=True, max_examples=10)
+schema.config.generation.update(deterministic=True, max_examples=15)
 # A generation that is none, in If-Match, is 412.
 schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "404", "409", "412"]
 
@@ -166,7 +171,7 @@ def served() -> Iterator[str]:
 
 @schema.parametrize()
 @settings(
-    max_examples=10,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     database=None,
