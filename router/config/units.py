@@ -24,6 +24,7 @@ DURATION_PATTERN: Final = (
 )
 _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 _DURATION_PART: Final = re.compile(rf"({_NUMBER})(ms|[dhms])", re.ASCII)
+_HUNDREDTH: Final = Decimal("0.01")
 _PLAIN_NUMBER: Final = re.compile(_NUMBER, re.ASCII)
 # Why a bound: beyond it a deadline is a typing error, and timers of some loops overflow.
 MAX_DURATION_S: Final = 3650 * 86_400
@@ -103,9 +104,9 @@ def parse_percent(value: object) -> int:
         raise ValueError(f'not a percentage: "{text}"')
     if not 0 <= percent <= 100:
         raise ValueError(f"{text} is not between 0 and 100 percent")
-    if (basis_points := percent * 100) % 1:
+    if percent != percent.quantize(_HUNDREDTH):  # exact, where arithmetic would round 30 digits
         raise ValueError(f"{text} has more than two decimals")
-    return int(basis_points)
+    return int(percent * 100)
 
 
 def format_percent(basis_points: int) -> str:

@@ -103,7 +103,7 @@ def test_the_stable_version_cannot_leave_the_configuration_even_while_a_person_g
 
 def test_a_version_with_traffic_cannot_become_the_shadow(loads: Loads) -> None:
     state = RouteState(stable="v1", weights={"v2": 2500, "v1": 7500})
-    with pytest.raises(ConfigError, match="version v2 has 25 % .* cannot be its shadow"):
+    with pytest.raises(ConfigError, match=r"version v2 has 25 % .* cannot be its shadow"):
         compile_snapshot(loads(THREE + "  shadow: {version: v2}\n"), 2, {"chat": state})
 
 

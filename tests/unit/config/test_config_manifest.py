@@ -147,7 +147,9 @@ def test_what_is_not_one_rollout_is_refused(write: Write, text: str, expected: s
 def test_a_route_uses_a_manifest_and_may_set_its_own_deadline(write: Write) -> None:
     write(CANARY, "rollouts/chat.yaml")
     write(
-        "metadata: {name: quality}\nspec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}\n", "t.yaml"
+        "metadata: {name: quality}\nspec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}"
+        "\n",
+        "t.yaml",
     )
     router = write(
         """\

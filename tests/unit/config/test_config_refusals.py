@@ -514,7 +514,8 @@ WHOLE = {
     "store": (
         "store: mysql://root:hunter2@db  # LINE\n",
         "store",
-        "must be sqlite:FILE (beside this file), sqlite:///ABSOLUTE/FILE, postgresql://… or memory:",
+        "must be sqlite:FILE (beside this file), sqlite:///ABSOLUTE/FILE, postgresql://… "
+        "or memory:",
     ),
     "section": (
         "sever: {}  # LINE\n",
@@ -540,7 +541,8 @@ WHOLE = {
     "template twice": (
         "analysisTemplates:\n"
         "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}}\n"
-        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}}  # LINE\n",
+        "- {metadata: {name: t}, spec: {metrics: [{name: m, provider: {web: {url: http://q}}}]}}"
+        "  # LINE\n",
         "analysisTemplates[1]",
         '"t" is the name of a template in analysisTemplates[0] already',
     ),

@@ -185,7 +185,7 @@ async def test_the_loop_ends_overrides_by_itself_and_survives_a_store_that_fails
     loop = ControlLoop(control.plane, rest_s=0.001, after_failure_s=0.001)
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(5):
-        while control.plane.states["chat"].override is not None:
+        while control.plane.states["chat"].override is not None:  # noqa: ASYNC110  # no news of it
             await asyncio.sleep(0.001)
     running.cancel()
 

@@ -83,6 +83,8 @@ def test_once_tripped_it_stays_so_and_says_so_only_once() -> None:
 
 
 @given(lists(booleans(), max_size=200))
-def test_it_trips_exactly_at_the_first_row_of_failures_that_is_long_enough(good: list[bool]) -> None:
+def test_it_trips_exactly_at_a_long_enough_row_of_failures(
+    good: list[bool],
+) -> None:
     answers = "".join("+" if each else "-" for each in good)
     assert Version(**ROW).says(answers) == ("-----" in answers)
