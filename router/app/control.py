@@ -73,6 +73,8 @@ async def _run(settings: ControlSettings) -> None:
     link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
     await plane.start(link, config)
     await link.start()
+    if not config.auth.tokens:
+        log.info("no tokens are configured (auth.tokens): only this host may use the admin port")
     admin = _AdminServer(plane)
     tasks = [
         asyncio.create_task(admin.serve([admin_socket])),
