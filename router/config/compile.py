@@ -150,7 +150,19 @@ def _version(route: Route, name: str, state: RouteState) -> snapshot.Version:
         weight_bp=state.share(name),
         endpoints=tuple(_endpoint(url, tls) for url in version.endpoints),
         model=version.model,
+        trial=_trial(name, state),
     )
+
+
+_ATTEMPTS: Final = 10_000
+"""Attempts of one rollout that are told apart."""
+
+
+def _trial(name: str, state: RouteState) -> int:
+    rollout = state.rollout
+    if rollout is None or not rollout.in_flight or rollout.target != name:
+        return 0
+    return rollout.number * _ATTEMPTS + rollout.attempt
 
 
 def _endpoint(url: EndpointUrl, tls: snapshot.Tls) -> snapshot.Endpoint:

@@ -105,15 +105,20 @@ class LiveVersion:
     def inherit_breaker(self, limits: BreakerLimits | None, before: "LiveVersion | None") -> None:
         """Go on with the breaker of the generation before.
 
-        A generation that gives a version nothing forgets its failures: whoever gives it traffic
-        again knows of them.  The stable version has no breaker: there is nowhere else to go.
+        A generation that gives a version nothing forgets its failures, and so does the next
+        attempt: whoever gives it traffic again knows of them.  The stable version has no breaker:
+        there is nowhere else to go.
         """
         if limits is None or self.spec.role is Role.STABLE or not self.spec.weight_bp:
             return
-        if before is not None and before.breaker is not None and before.breaker.limits == limits:
+        if before is not None and self._is_on_trial_with(before, limits):
             self.breaker = before.breaker
         else:
             self.breaker = Breaker(limits)
+
+    def _is_on_trial_with(self, before: "LiveVersion", limits: BreakerLimits) -> bool:
+        same = before.breaker is not None and before.breaker.limits == limits
+        return same and before.spec.trial == self.spec.trial
 
 
 class LiveRoute:

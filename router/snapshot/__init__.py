@@ -127,13 +127,18 @@ class Endpoint(_Value, frozen=True):
 
 
 class Version(_Value, frozen=True):
-    """One version of the model behind a route; `model` is its name on its own servers."""
+    """One version of the model behind a route; `model` is its name on its own servers.
+
+    `trial` counts the attempts to make it stable: what a breaker has seen in one attempt says
+    nothing about the next.
+    """
 
     name: str
     role: Role
     weight_bp: int
     endpoints: tuple[Endpoint, ...]
     model: str | None = None
+    trial: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight_bp <= FULL:

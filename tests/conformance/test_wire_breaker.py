@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
+
 from router.link.messages import Trip
 from router.routing.split import Split, choose_by_key
 from router.snapshot import (
@@ -62,6 +64,20 @@ async def test_it_stays_out_while_weights_move_and_comes_back_after_a_generation
     assert router.plane.health().trips == []
     v2.replies = naming("v2")
     router.install(route("chat", canary("v2", v2, weight=50), version("v1", v1, weight=50)))
+    assert await counted(client, 20) == {"v1": 10, "v2": 10}
+
+
+async def test_the_next_attempt_begins_anew_for_a_worker_that_has_missed_the_generations_between(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1, v2 = await upstreams.named("v1"), await upstreams.start("v2", failing())
+    versions = (canary("v2", v2, weight=50), version("v1", v1, weight=50))
+    first = msgspec.structs.replace(versions[0], trial=1)
+    router.install(route("chat", first, versions[1]))
+    await counted(client, 10)
+    v2.replies = naming("v2")
+    second = msgspec.structs.replace(versions[0], trial=2)
+    router.install(route("chat", second, versions[1]))
     assert await counted(client, 20) == {"v1": 10, "v2": 10}
 
 
