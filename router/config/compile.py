@@ -254,6 +254,7 @@ def _health(health: Health) -> snapshot.Health:
         unhealthy_after=health.unhealthy_after,
         healthy_after=health.healthy_after,
         statuses=health.expected_status,
+        body=health.expected_body,
     )
 
 

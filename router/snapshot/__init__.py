@@ -188,7 +188,7 @@ class Retry(_Value, frozen=True):
 
 
 class Health(_Value, frozen=True):
-    """Active probes of each endpoint."""
+    """Active probes of each endpoint; `body` is a pattern that the answer must hold."""
 
     path: str = "/health"
     interval_s: float = 5.0
@@ -196,6 +196,7 @@ class Health(_Value, frozen=True):
     unhealthy_after: int = 3
     healthy_after: int = 2
     statuses: tuple[int, ...] = (200,)
+    body: str | None = None
 
 
 class Limits(_Value, frozen=True):

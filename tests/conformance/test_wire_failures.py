@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from router.snapshot import Health, Retry, Route, Timeouts
@@ -255,6 +256,25 @@ async def test_without_a_healthy_endpoint_the_answer_is_503(
     assert sum(router.errors.values()) == 1
     assert {request.target for request in v1.requests} == {"/health"}
     router.install()
+
+
+@pytest.mark.parametrize(
+    ("said", "healthy"), [("ready: yes", True), ("ready: no", False), ("", False)]
+)
+async def test_a_probe_may_ask_for_words_in_the_answer(
+    router: RunningDataPlane, upstreams: Upstreams, said: str, healthy: bool
+) -> None:
+    async def reply(call: Call) -> None:
+        await call.answer(said.encode())
+
+    v1 = await upstreams.start("v1", reply)
+    probed = msgspec.structs.replace(PROBED, body="ready: y(es)?")
+    router.install(route("chat", version("v1", v1), health=probed))
+    await wait_until(lambda: len(v1.requests) >= 2)
+    (seen,) = router.plane.health().endpoints
+    assert seen.healthy is healthy
+    if not healthy:
+        assert "200, but its body has nothing like 'ready: y(es)?'" in seen.reason
 
 
 async def test_an_endpoint_that_recovers_is_used_again(

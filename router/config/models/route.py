@@ -24,6 +24,7 @@ from router.config.fields import (
     OneOrMore,
     OnlyTrue,
     PositiveDuration,
+    Regex,
     Section,
     Share,
     Size,
@@ -208,6 +209,8 @@ class Health(Section):
     """Good probes in a row that bring it back."""
     expected_status: Annotated[tuple[Status, ...], OneOrMore] = Field(default=(200,), min_length=1)
     """One status or several that are healthy."""
+    expected_body: Regex | None = None
+    """A regular expression that the first 64 KiB of the answer must hold."""
 
 
 class Limits(Section):

@@ -5,6 +5,7 @@ never waits behind requests.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -15,13 +16,24 @@ from router.snapshot import Health
 
 Draw = Callable[[], float]
 
+MAX_BODY_BYTES: Final = 64 * 1024
+"""So much of a probe's answer is looked through."""
+
 
 class _Probe:
     """One request of a prober; its outcome is an HTTP status or a reason."""
 
-    def __init__(self, outcome: "asyncio.Future[int | str]", request: bytes) -> None:
+    def __init__(
+        self,
+        outcome: "asyncio.Future[int | str]",
+        request: bytes,
+        wanted: "re.Pattern[bytes] | None" = None,
+    ) -> None:
         self._outcome = outcome
         self._request = request
+        self._wanted = wanted
+        self._status = 0
+        self._body = b""
         self.connection: Connection | None = None
 
     def _tell(self, outcome: int | str) -> None:
@@ -37,11 +49,22 @@ class _Probe:
 
     def on_response(
         self, head: ResponseHead, length: int | None, body: bytes, framed: bytes | None, ended: bool
-    ) -> None:  # the body is of no interest
-        self._tell(head.status)
+    ) -> None:
+        self._status = head.status
+        if self._wanted is None:
+            self._tell(head.status)
+        else:
+            self.on_response_body(body, framed, ended)
 
     def on_response_body(self, body: bytes, framed: bytes | None, ended: bool) -> None:
-        """Of no interest."""
+        if self._wanted is None or self._outcome.done():
+            return
+        self._body += body[: MAX_BODY_BYTES - len(self._body)]
+        if self._wanted.search(self._body):
+            self._tell(self._status)
+        elif ended or len(self._body) >= MAX_BODY_BYTES:
+            passed = f"{self._status}, but its body has nothing like {self._wanted.pattern!r}"
+            self._tell(passed.replace("like b", "like "))
 
     def on_upstream_lost(self, broken: str | None) -> None:
         self._tell(f"broken HTTP: {broken}" if broken else "connection closed")
@@ -67,6 +90,7 @@ class Prober:
         self._origin = origin
         self._health = health
         self._draw = draw
+        self._wanted = re.compile(health.body.encode()) if health.body is not None else None
         self._request = b"GET %b%b HTTP/1.1\r\nhost: %b\r\nuser-agent: inference-router\r\n\r\n" % (
             base_path,
             health.path.encode(),
@@ -95,7 +119,7 @@ class Prober:
 
     async def _probe(self) -> int | str:
         outcome: asyncio.Future[int | str] = asyncio.get_running_loop().create_future()
-        probe = _Probe(outcome, self._request)
+        probe = _Probe(outcome, self._request, self._wanted)
         pending = self._origin.pool.connect(probe, self._health.timeout_s)
         try:
             async with asyncio.timeout(self._health.timeout_s):
