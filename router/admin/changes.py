@@ -5,11 +5,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from router.admin.operation import Asked
+from router.admin.operation import RANKS, Asked
 from router.admin.problems import Problem, ProblemType, invalid
 from router.admin.reply import json_response
-from router.admin.requests import ChangeParameters, ReleaseParameters, Weights, Why
+from router.admin.requests import Back, ChangeParameters, ReleaseParameters, Weights, Why
 from router.admin.routes import route_document
+from router.config.models import Role
 from router.controller.changes import UnknownRouteError, told
 from router.controller.plane import Call, Change, ControlPlane
 from router.link.server import Applied
@@ -40,10 +41,28 @@ async def release_weights(asked: Asked[ReleaseParameters, Why | None]) -> Respon
     return await answer_change(asked, change)
 
 
-async def roll_back(asked: Asked[ChangeParameters, Why]) -> Response:
+async def roll_back(asked: Asked[ChangeParameters, Back]) -> Response:
     """All traffic to the last stable version."""
-    change = await asked.plane.roll_back(asked.parameters.route, call_of(asked, asked.body.reason))
+    body = asked.body
+    check_may_force(asked)
+    change = await asked.plane.roll_back(
+        asked.parameters.route, call_of(asked, body.reason), force=body.force
+    )
     return await answer_change(asked, change)
+
+
+def check_may_force(asked: Asked[Any, Any]) -> None:
+    """Only admins may force a change (a body that is a `Back`).
+
+    Raises:
+        Problem: somebody else does.
+    """
+    actor = asked.actor
+    if asked.body.force and RANKS[actor.role] < RANKS[Role.ADMIN.value]:
+        raise Problem(
+            ProblemType.FORBIDDEN,
+            f"force needs the role admin; token {actor.name} has {actor.role}",
+        )
 
 
 async def wait_applied(

@@ -37,8 +37,12 @@ class VersionDocument(Section):
     """The controller's share, where a person's weights replace it."""
     model: str | None
     """The model's name on its servers, where it is another one."""
+    in_flight: int
+    """Requests that it is answering: of a version without weight, streams that drain."""
     lineage: dict[str, Any]
     """Where the version comes from, as far as it is declared."""
+    tripped: str | None
+    """Why a worker has taken it out of the split by itself; null: none has."""
     endpoints: list[EndpointDocument]
 
 
@@ -316,6 +320,8 @@ class RolloutDocument(Section):
     step: int | None
     """From 1; null: no step is under way."""
     steps: list[dict[str, Any]]
+    stage: str | None = None
+    """Of a blue-green rollout that is under way: what it waits for."""
     paused_until: float | None
     possible: list[str]
     """Commands that this phase allows."""
@@ -335,6 +341,13 @@ class FieldError(Section):
     message: str
 
 
+class FailingDocument(Section):
+    """A model server that keeps its version from getting all traffic."""
+
+    url: str
+    reason: str
+
+
 class ProblemDocument(Section):
     """Why a call was refused (RFC 9457); `type` is what programs compare."""
 
@@ -346,4 +359,6 @@ class ProblemDocument(Section):
     errors: list[FieldError] = []
     """Only with `invalid`: every wrong field."""
     current: RouteDocument | None = None
-    """Only with `conflict` and `stale`: the route as it is now."""
+    """Only with `conflict`, `not-ready` and `stale`: the route as it is now."""
+    endpoints: list[FailingDocument] = []
+    """Only with `not-ready`: every endpoint that is not healthy, and why."""

@@ -26,6 +26,7 @@ class ProblemType(Enum):
     NOT_FOUND = ("not-found", 404, "There is no such thing")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The method does not fit this path")
     CONFLICT = ("conflict", 409, "It cannot be done in the present state")
+    NOT_READY = ("not-ready", 409, "The version is not ready for all traffic")
     STALE = ("stale", 412, "It has changed since you looked")
     BODY_TOO_LARGE = ("body-too-large", 413, "The body is too large")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "The body is not JSON")

@@ -1,5 +1,7 @@
 """What the control plane refuses, as a problem for the caller."""
 
+from typing import Any
+
 from router.admin.problems import Problem, ProblemType, invalid
 from router.admin.routes import route_document
 from router.controller.changes import (
@@ -7,6 +9,7 @@ from router.controller.changes import (
     ForbiddenError,
     InvalidChangeError,
     KeyReusedError,
+    NotReadyError,
     StaleGenerationError,
     UnknownRouteError,
 )
@@ -35,6 +38,9 @@ def problem_of(error: RouterError, plane: ControlPlane, route: str | None) -> Pr
             return Problem(ProblemType.IDEMPOTENCY_KEY_REUSED, str(error))
         case StaleGenerationError():
             return _with_current(ProblemType.STALE, error, plane, route)
+        case NotReadyError():
+            told = [{"url": each.url, "reason": each.reason} for each in error.endpoints]
+            return _with_current(ProblemType.NOT_READY, error, plane, route, endpoints=told)
         case ConflictError() | ConfigError():
             return _with_current(ProblemType.CONFLICT, error, plane, route)
         case StoreError():
@@ -52,8 +58,8 @@ def busy(detail: str) -> Problem:
 
 
 def _with_current(
-    kind: ProblemType, error: RouterError, plane: ControlPlane, route: str | None
+    kind: ProblemType, error: RouterError, plane: ControlPlane, route: str | None, **more: Any
 ) -> Problem:
     if route is None:
-        return Problem(kind, str(error))
-    return Problem(kind, str(error), current=route_document(plane, route))
+        return Problem(kind, str(error), **more)
+    return Problem(kind, str(error), current=route_document(plane, route), **more)

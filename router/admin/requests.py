@@ -130,6 +130,20 @@ class StartWhy(Why):
     """The version that should become stable; the release without it."""
 
 
+class Back(Why):
+    """Why a route goes back to its last stable version."""
+
+    force: bool = False
+    """Whether that version is healthy or not; only admins may say so."""
+
+
+class Switch(Back):
+    """To which version all traffic goes, and why."""
+
+    to: Annotated[str, Field(min_length=1, max_length=63)]
+    """The version."""
+
+
 class Weights(Why):
     """How a route's traffic is shared out, in percent."""
 

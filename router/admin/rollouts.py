@@ -39,7 +39,7 @@ def commanding(name: str) -> Callable[[Asked[ChangeParameters, Why | StartWhy]],
 
     async def handle(asked: Asked[ChangeParameters, Why | StartWhy]) -> Response:
         if isinstance(asked.body, StartWhy) and asked.body.to is not None:
-            _check_target(asked.plane, asked.parameters.route, asked.body.to)
+            check_target(asked.plane, asked.parameters.route, asked.body.to)
         change = await asked.plane.command(
             asked.parameters.route, COMMANDS[name](asked.body), call_of(asked, asked.body.reason)
         )
@@ -48,7 +48,13 @@ def commanding(name: str) -> Callable[[Asked[ChangeParameters, Why | StartWhy]],
     return handle
 
 
-def _check_target(plane: ControlPlane, name: str, to: str) -> None:
+def check_target(plane: ControlPlane, name: str, to: str) -> None:
+    """Refuse a version that the route does not have.
+
+    Raises:
+        Problem: naming the field `to`.
+        UnknownRouteError: no route has this name.
+    """
     route, _ = plane.route(name)
     if to not in route.versions:
         known = ", ".join(route.versions)
@@ -76,6 +82,7 @@ async def rollout_document(plane: ControlPlane, name: str) -> dict[str, Any]:
         "weight": 0.0 if now.target is None else state.share(now.target) / 100,
         "step": now.step,
         "steps": [told_step(step) for step in plane.steps(name)],
+        "stage": now.stage,
         "pausedUntil": now.until_s,
         "possible": list(now.possible),
         "held": state.override is not None,

@@ -1,6 +1,7 @@
 """`/routes`: what every route serves now, and how far it has come."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -17,6 +18,9 @@ from router.link.messages import EndpointHealth
 from router.rollouts.state import RouteState
 from router.snapshot import Route, Version
 
+Trips = Mapping[tuple[str, str], str]
+"""Why a worker has taken a version out of the split, by (route, version)."""
+
 AT_ONCE: Final = 100
 """Routes that are told before others get their turn: 10 000 take 0.4 s, 100 of them 4 ms."""
 
@@ -26,9 +30,10 @@ async def list_routes(asked: Asked[Parameters, None]) -> Response:
     plane = asked.plane
     snapshot, states = plane.snapshot, plane.states
     touched = {route.name: plane.touched(route.name) for route in snapshot.routes}
+    trips = plane.fleet.trips()
     parts: list[bytes] = []
     for place, route in enumerate(snapshot.routes, 1):
-        told = _route(route, states[route.name], plane.fleet)
+        told = _route(route, states[route.name], plane.fleet, trips)
         parts.append(orjson.dumps({"generation": touched[route.name], **told}))
         if place % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -52,10 +57,11 @@ def route_document(plane: ControlPlane, name: str) -> dict[str, Any]:
     """
     _, state = plane.route(name)
     route = next(each for each in plane.snapshot.routes if each.name == name)
-    return {"generation": plane.touched(name), **_route(route, state, plane.fleet)}
+    told = _route(route, state, plane.fleet, plane.fleet.trips())
+    return {"generation": plane.touched(name), **told}
 
 
-def _route(route: Route, state: RouteState, fleet: Fleet) -> dict[str, Any]:
+def _route(route: Route, state: RouteState, fleet: Fleet, trips: Trips) -> dict[str, Any]:
     held = state.override
     return {
         "name": route.name,
@@ -63,7 +69,13 @@ def _route(route: Route, state: RouteState, fleet: Fleet) -> dict[str, Any]:
         "override": None if held is None else told_override(held),
         "past": list(state.past),
         "rejected": state.rejected,
-        "versions": [_version(route, version, state, fleet) for version in route.versions],
+        "versions": [
+            {
+                **_version(route, version, state, fleet),
+                "tripped": trips.get((route.name, version.name)),
+            }
+            for version in route.versions
+        ],
     }
 
 
@@ -78,6 +90,7 @@ def _version(route: Route, version: Version, state: RouteState, fleet: Fleet) ->
         "weight": version.weight_bp / 100,
         "wanted": wanted,
         "model": version.model,
+        "inFlight": fleet.in_flight(route.name, version.name),
         "lineage": state.lineage.get(version.name, {}),
         "endpoints": [_endpoint(url, said.get(url, [])) for url in urls],
     }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from router.admin import events, explain, generations, reload, rollouts, routes, runs
+from router.admin import events, explain, generations, reload, rollouts, routes, runs, switch
 from router.admin.audit import VerifyTrail, list_entries
 from router.admin.changes import release_weights, roll_back, set_weights
 from router.admin.documents import (
@@ -24,6 +24,7 @@ from router.admin.operation import Answer, Operation
 from router.admin.problems import ProblemType
 from router.admin.requests import (
     AuditParameters,
+    Back,
     ChangeParameters,
     EventParameters,
     GenerationParameters,
@@ -34,6 +35,7 @@ from router.admin.requests import (
     RunParameters,
     RunsParameters,
     StartWhy,
+    Switch,
     WaitParameters,
     Weights,
     Why,
@@ -123,9 +125,21 @@ OPERATIONS: Final = (
         summary="All traffic to the last stable version, in one call",
         handle=roll_back,
         parameters=ChangeParameters,
-        body=Why,
+        body=Back,
         answers=_CHANGED,
-        problems=_CHANGE_PROBLEMS,
+        problems=(*_CHANGE_PROBLEMS, ProblemType.NOT_READY),
+    ),
+    Operation(
+        name="switchRoute",
+        method="POST",
+        path="/routes/{route}/switch",
+        role=Role.OPERATOR,
+        summary="All traffic to one version at once, if it is ready for it",
+        handle=switch.switch,
+        parameters=ChangeParameters,
+        body=Switch,
+        answers=_CHANGED,
+        problems=(*_CHANGE_PROBLEMS, ProblemType.NOT_READY),
     ),
     Operation(
         name="showRollout",

@@ -28,6 +28,7 @@ from router.cli import (
     rollout,
     routes,
     serve,
+    switch,
     weights,
 )
 
@@ -43,6 +44,7 @@ main.command()(check.check)
 main.command()(explain.explain)
 main.command()(routes.routes)
 main.command()(weights.weights)
+main.command()(switch.switch)
 main.command()(rollback.rollback)
 main.command()(reload.reload)
 main.command()(generation.generation)

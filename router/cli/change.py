@@ -30,6 +30,10 @@ KeyOption = Annotated[
     str | None,
     typer.Option("--idempotency-key", help="the same call with the same key is made only once"),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="also to a version that is not healthy; takes the role admin"),
+]
 
 
 def reason_or_ask(reason: str | None, *, dry_run: bool = False) -> str:
@@ -61,6 +65,11 @@ def conditions(if_generation: int | None, key: str | None) -> dict[str, str]:
 def dry(dry_run: bool) -> dict[str, object]:
     """The query that asks for nothing to be done."""
     return {"dryRun": "true" if dry_run else None}
+
+
+def forced(force: bool) -> dict[str, object]:
+    """The part of a body that overrules health."""
+    return {"force": True} if force else {}
 
 
 def conclude(session: Session, answer: Answer) -> None:

@@ -41,7 +41,11 @@ class Endpoint(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A version of a route; `wanted` is the controller's weight where a person's replaces it."""
+    """A version of a route; `wanted` is the controller's weight where a person's replaces it.
+
+    `tripped`: why a worker has taken it out of the split by itself.  `in_flight`: requests that it
+    is answering.
+    """
 
     name: str
     role: str
@@ -49,6 +53,8 @@ class Version(msgspec.Struct, frozen=True):
     wanted: float | None = None
     model: str | None = None
     lineage: dict[str, Any] | None = None
+    tripped: str | None = None
+    in_flight: int = msgspec.field(default=0, name="inFlight")
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -218,6 +224,13 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
 
 
+class Failing(msgspec.Struct, frozen=True):
+    """A model server that keeps its version from getting all traffic."""
+
+    url: str
+    reason: str = ""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """Why a call was refused (RFC 9457)."""
 
@@ -227,3 +240,4 @@ class Problem(msgspec.Struct, frozen=True):
     detail: str = ""
     errors: tuple[FieldError, ...] = ()
     current: Any = None
+    endpoints: tuple[Failing, ...] = ()

@@ -11,11 +11,13 @@ from router.cli.documents import Problem, Route, read
 from router.cli.failures import CommandError, ForeignError, RefusedError, UnreachableError
 from router.cli.output import plain
 from router.cli.session import SERVER_VARIABLE, TOKEN_VARIABLE
+from router.cli.tables import table_lines
 from router.cli.words import override, weights
 
 _GIVE_A_TOKEN: Final = f"give a token with --token-file FILE or {TOKEN_VARIABLE}"
 
 _FORBIDDEN: Final = "urn:inference-router:forbidden"
+_NOT_READY: Final = "urn:inference-router:not-ready"
 
 
 def told(error: CommandError, *, has_token: bool) -> str:
@@ -43,8 +45,16 @@ def _refusal(error: RefusedError, *, has_token: bool) -> Iterator[str]:
     yield from map(plain, text.splitlines())
     for each in problem.errors:
         yield f"  {plain(each.field)}: {plain(each.message)}"
+    yield from _failing(problem)
     yield from _current(problem)
     yield from _remedy(error, has_token=has_token)
+
+
+def _failing(problem: Problem) -> Iterator[str]:
+    """The endpoints that a version lacks, as a table."""
+    if problem.endpoints:
+        rows = [(each.url, each.reason or "no reason given") for each in problem.endpoints]
+        yield from table_lines(("not healthy", "why"), rows)
 
 
 def _remedy(error: RefusedError, *, has_token: bool) -> Iterator[str]:
@@ -55,6 +65,8 @@ def _remedy(error: RefusedError, *, has_token: bool) -> Iterator[str]:
             yield _GIVE_A_TOKEN
         case 403 if has_token and error.answer.get("type") == _FORBIDDEN:
             yield f"{_GIVE_A_TOKEN} that may"
+        case 409 if error.answer.get("type") == _NOT_READY:
+            yield "--force overrules that; it takes the role admin"
         case 412:
             yield "if it is still right, repeat it with the generation that you have seen now"
         case 429 | 503 if error.retry_after is not None:

@@ -60,6 +60,12 @@ def _tell_one(document: Any) -> None:
     typer.echo("")
     _print_endpoints(route)
     for version in route.versions:
+        if version.in_flight and not version.weight:
+            drain = f"{version.in_flight} streams draining, no new requests"
+            typer.echo(f"\n{plain(version.name)}: {drain}")
+        if version.tripped is not None:
+            out = f"{version.name} is out of the split in a worker: {version.tripped}"
+            typer.echo(f"\n{plain(out)}")
         _print_lineage(version)
 
 

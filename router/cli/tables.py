@@ -58,6 +58,11 @@ def print_table(
         typer.echo("\n".join(_lines(headings, _cells(grid), right.split())))
 
 
+def table_lines(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """A line for each row below the headings, where no whole table can be printed."""
+    return _lines(headings, _cells(Grid(headings, rows)), ())
+
+
 def folded(grid: Grid) -> Table:
     """As wide as the terminal; what does not fit is folded within its column."""
     from rich.box import SIMPLE_HEAD

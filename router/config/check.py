@@ -26,6 +26,7 @@ from router.config.contradictions import (
 )
 from router.config.load import Inspection, inspect
 from router.config.models import BlueGreen, Canary, Route, Strategy
+from router.config.models.strategy import Warmup
 from router.config.plan import (
     Documents,
     RoutePlan,
@@ -158,8 +159,6 @@ def _warn_of_weak_canary(canary: Canary, place: Path) -> Iterator[Finding]:
 
 
 def _warn_of_weak_switch(route: Route, strategy: BlueGreen) -> Iterator[Finding]:
-    message = "is not built in yet: a new release waits for a person, who switches by hand"
-    yield Finding(("strategy", "blueGreen"), message)
     if route.health is None:
         message = "has no health probes to count healthy endpoints by: set `health`"
         yield Finding(("strategy", "blueGreen"), message)
@@ -171,6 +170,17 @@ def _warn_of_weak_switch(route: Route, strategy: BlueGreen) -> Iterator[Finding]
     if not strategy.auto_promotion_enabled and strategy.auto_promotion_s is not None:
         message = "means nothing with autoPromotionEnabled: false"
         yield Finding(("strategy", "blueGreen", "autoPromotionSeconds"), message)
+    if strategy.warmup is not None:
+        yield from _warn_of_unnamed_models(route, strategy.warmup)
+
+
+def _warn_of_unnamed_models(route: Route, warmup: Warmup) -> Iterator[Finding]:
+    if not warmup.require_model or (isinstance(warmup.body, Mapping) and "model" in warmup.body):
+        return
+    for name, version in route.versions.items():
+        if version.model is None:
+            message = f'version "{name}" names no `model`, and the body none either: never warm'
+            yield Finding(("strategy", "blueGreen", "warmup", "requireModel"), message)
 
 
 def _warn_of_unseen_keys(route: Route) -> Iterator[Finding]:
@@ -211,7 +221,7 @@ def _warn_of_idle_gates(route: Route) -> Iterator[Finding]:
 
 def _idle(kind: GateKind, strategy: Strategy) -> str:
     if strategy.canary is None:
-        return "only a canary has gates so far"
+        return ""
     steps, before = strategy.canary.steps, weights_before(strategy.canary)
     rises = any(
         step.set_weight is not None and strategy.canary.weight_bp(step.set_weight) > weight

@@ -88,7 +88,7 @@ def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route
         ),
         balance=route.balance,
         timeouts=_timeouts(route.timeouts),
-        retry=_retry(route.retry),
+        retry=_retry(route.retry, state),
         health=_health(route.health) if route.health is not None else None,
         limits=_limits(route.limits),
         breaker=_breaker(route.breaker) if route.breaker is not None else None,
@@ -234,14 +234,17 @@ def _timeouts(timeouts: Timeouts) -> snapshot.Timeouts:
     )
 
 
-def _retry(retry: Retry) -> snapshot.Retry:
+def _retry(retry: Retry, state: RouteState) -> snapshot.Retry:
+    # After a blue-green switch the old version gets nothing new, not even a replay: the two may
+    # not mix.
+    switched = state.rollout is not None and state.rollout.switched
     return snapshot.Retry(
         attempts=retry.attempts,
         on_connect="connect" in retry.on,
         on_reset="reset" in retry.on,
         statuses=retry.statuses,
         budget_percent=retry.budget_percent,
-        canary_fallback=retry.canary_fallback,
+        canary_fallback=retry.canary_fallback and not switched,
         methods=retry.methods,
     )
 

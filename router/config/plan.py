@@ -283,7 +283,7 @@ def plan_of(route: Route, understood: Understood) -> RoutePlan:
         steps = tuple(_canary_steps(route, strategy.canary, strategy.gates, understood))
         return _plan(route, "canary", steps)
     if strategy is not None and strategy.blue_green is not None:
-        steps = tuple(_blue_green_steps(route, strategy.blue_green, understood))
+        steps = tuple(_blue_green_steps(route, strategy.blue_green, strategy.gates, understood))
         return _plan(route, "blue-green", steps)
     return RoutePlan(route.name, "no strategy")
 
@@ -305,10 +305,8 @@ def _canary_steps(
     route: Route, canary: Canary, gates: Sequence[Gate], understood: Understood
 ) -> Iterator[PlannedStep]:
     target = target_of(list(route.versions), route.release)
-    if asked := _gate(gates, GateKind.CONFIRM_ROLLOUT):
-        every = min(gate.interval_s for gate in gates if gate.type is GateKind.CONFIRM_ROLLOUT)
-        words = f"begins when {asked} opens (asked every {format_duration(every)})"
-        yield PlannedStep(None, words, waits_for=(asked,))
+    if asked := _asked_first(gates):
+        yield asked
     if canary.analysis is not None:
         yield _background_step(canary.analysis, understood["canary", "analysis"])
     weights = weights_before(canary)
@@ -319,6 +317,15 @@ def _canary_steps(
         yield _gated(planned, gates, GateKind.CONFIRM_TRAFFIC_INCREASE) if raises else planned
     stable = f"{'then ' if canary.steps else ''}{target} is stable and has all traffic"
     yield _gated(PlannedStep(None, stable), gates, GateKind.CONFIRM_PROMOTION)
+
+
+def _asked_first(gates: Sequence[Gate]) -> PlannedStep | None:
+    asked = _gate(gates, GateKind.CONFIRM_ROLLOUT)
+    if not asked:
+        return None
+    every = min(gate.interval_s for gate in gates if gate.type is GateKind.CONFIRM_ROLLOUT)
+    words = f"begins when {asked} opens (asked every {format_duration(every)})"
+    return PlannedStep(None, words, waits_for=(asked,))
 
 
 def _background_step(analysis: BackgroundAnalysis, plan: Plan) -> PlannedStep:
@@ -399,24 +406,30 @@ def _shadow(step: SetShadow, target: str) -> str:
 
 
 def _blue_green_steps(
-    route: Route, strategy: BlueGreen, understood: Understood
+    route: Route, strategy: BlueGreen, gates: Sequence[Gate], understood: Understood
 ) -> Iterator[PlannedStep]:
-    steps = _blue_green_in_order(route, strategy, understood)
-    words = "not built in yet: nothing of this happens by itself, a person switches"
-    yield PlannedStep(None, words, waits_for=(_PERSON,))
+    target = target_of(list(route.versions), route.release)
+    if asked := _asked_first(gates):
+        yield asked
+    if strategy.preview_header is not None:
+        header = strategy.preview_header.header
+        words = f"until the switch, requests with header {header} reach {target}"
+        yield PlannedStep(None, words)
+    steps = _blue_green_in_order(target, strategy, gates, understood)
     for number, step in enumerate(steps, 1):
         yield PlannedStep(number, step.words, step.at_least_s, step.waits_for, step.analysis)
 
 
 def _blue_green_in_order(
-    route: Route, strategy: BlueGreen, understood: Understood
+    target: str, strategy: BlueGreen, gates: Sequence[Gate], understood: Understood
 ) -> Iterator[PlannedStep]:
-    target = target_of(list(route.versions), route.release)
     endpoints = _count(strategy.min_healthy_endpoints, "healthy endpoint")
-    yield PlannedStep(None, f"wait until {target} has {endpoints}")
+    patience = format_duration(strategy.health_check_retries * strategy.health_check_interval_s)
+    yield PlannedStep(None, f"wait until {target} has {endpoints}, give up after {patience}")
     if strategy.warmup is not None:
         requests = _count(strategy.warmup.requests, "warm-up request")
-        yield PlannedStep(None, f"{requests} to each endpoint")
+        listed = ", which must list its model" if strategy.warmup.require_model else ""
+        yield PlannedStep(None, f"{requests} to each endpoint{listed}")
     if strategy.pre_promotion_analysis is not None:
         plan = understood["blueGreen", "prePromotionAnalysis"]
         analysis = _analysis(strategy.pre_promotion_analysis, plan)
@@ -426,14 +439,18 @@ def _blue_green_in_order(
         yield _pause_step(None, None)
     elif strategy.auto_promotion_s:
         yield _pause_step(None, strategy.auto_promotion_s)
-    yield PlannedStep(None, f"all traffic to {target}")
+    switch = PlannedStep(None, f"all traffic to {target}")
+    for kind in (GateKind.CONFIRM_TRAFFIC_INCREASE, GateKind.CONFIRM_PROMOTION):
+        switch = _gated(switch, gates, kind)
+    yield switch
     if strategy.post_promotion_analysis is not None:
         plan = understood["blueGreen", "postPromotionAnalysis"]
         analysis = _analysis(strategy.post_promotion_analysis, plan)
         words = f"switch back unless {analysis.names} is good ({analysis.time})"
         yield _analysis_step(None, words, analysis)
-    warm = format_duration(strategy.keep_warm_s)
-    yield PlannedStep(None, f"keep the old version warm for {warm}")
+    if strategy.keep_warm_s:
+        warm = format_duration(strategy.keep_warm_s)
+        yield PlannedStep(None, f"keep the old version warm for {warm}")
 
 
 # -- analyses --------------------------------------------------------------------------------------

@@ -3,12 +3,21 @@
 Pure: one route always gives the same spec.
 """
 
+import msgspec
+
 from router import snapshot
 from router.analysis.phases import OnDeadline
 from router.config.models import AnalysisRef, Canary, Route, Step, Strategy
 from router.config.models.analysis import Argument, InlineAnalysis
 from router.config.models.match import MatchRule
-from router.config.models.strategy import HeaderRouteMatch, SetHeaderRoute, SetShadow
+from router.config.models.strategy import (
+    BlueGreen,
+    HeaderRouteMatch,
+    PreviewHeader,
+    SetHeaderRoute,
+    SetShadow,
+    Warmup,
+)
 from router.rollouts import spec
 from router.snapshot import HeaderMatch
 
@@ -37,8 +46,52 @@ def _strategy(strategy: Strategy) -> spec.CanarySpec | spec.BlueGreenSpec | None
     if strategy.canary is not None:
         return _canary(strategy.canary)
     if strategy.blue_green is not None:
-        return spec.BlueGreenSpec(min_healthy_endpoints=strategy.blue_green.min_healthy_endpoints)
+        return _blue_green(strategy.blue_green)
     return None
+
+
+def _blue_green(strategy: BlueGreen) -> spec.BlueGreenSpec:
+    preview = strategy.preview_header
+    return spec.BlueGreenSpec(
+        min_healthy_endpoints=strategy.min_healthy_endpoints,
+        health_check_retries=strategy.health_check_retries,
+        health_check_interval_s=strategy.health_check_interval_s,
+        warmup=_warmup(strategy.warmup) if strategy.warmup is not None else None,
+        auto_promotion_enabled=strategy.auto_promotion_enabled,
+        auto_promotion_s=strategy.auto_promotion_s,
+        pre_promotion=_analysis(strategy.pre_promotion_analysis),
+        post_promotion=_analysis(strategy.post_promotion_analysis),
+        keep_warm_s=strategy.keep_warm_s,
+        preview=_preview(preview) if preview is not None else None,
+    )
+
+
+def _warmup(warmup: Warmup) -> spec.Warmup:
+    body = warmup.body
+    text = body if isinstance(body, str) or body is None else msgspec.json.encode(body).decode()
+    return spec.Warmup(
+        path=warmup.path,
+        requests=warmup.requests,
+        method=warmup.method,
+        body=text,
+        first_byte_s=warmup.first_byte_s,
+        require_model=warmup.require_model,
+    )
+
+
+def _preview(preview: PreviewHeader) -> snapshot.HeaderCondition:
+    match, value = preview.comparison
+    return snapshot.HeaderCondition(name=preview.header, match=match, value=value)
+
+
+def _analysis(analysis: InlineAnalysis | None) -> spec.Analysis | None:
+    if analysis is None:
+        return None
+    return spec.Analysis(
+        ref=analysis_ref(analysis),
+        deadline_s=analysis.deadline_s,
+        on_deadline=on_deadline_of(analysis),
+    )
 
 
 def _canary(canary: Canary) -> spec.CanarySpec:
@@ -58,12 +111,8 @@ def _step(step: Step, canary: Canary) -> spec.Step:
         return spec.SetWeight(weight_bp=canary.weight_bp(step.set_weight))
     if step.pause is not None:
         return spec.Pause(duration_s=step.pause.duration_s)
-    if step.analysis is not None:
-        return spec.Analysis(
-            ref=analysis_ref(step.analysis),
-            deadline_s=step.analysis.deadline_s,
-            on_deadline=on_deadline_of(step.analysis),
-        )
+    if (analysis := _analysis(step.analysis)) is not None:
+        return analysis
     if step.set_header_route is not None:
         return _header_route(step.set_header_route)
     assert step.set_shadow is not None, "a step is exactly one thing"

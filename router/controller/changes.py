@@ -13,7 +13,7 @@ import msgspec
 from router.audit.entry import Actor
 from router.config.models import Route
 from router.errors import RouterError
-from router.rollouts import events
+from router.rollouts import events, health
 from router.rollouts.effects import Decision, Effect
 from router.rollouts.machine import advance
 from router.rollouts.phases import IllegalEventError
@@ -53,6 +53,14 @@ class UnknownRouteError(RefusedError):
 
 class ConflictError(RefusedError):
     """It makes sense, but not in the route's present state."""
+
+
+class NotReadyError(ConflictError):
+    """A version is not healthy enough for all traffic; `endpoints` are those that fail."""
+
+    def __init__(self, message: str, endpoints: tuple[events.EndpointSeen, ...]) -> None:
+        super().__init__(message)
+        self.endpoints: Final = endpoints
 
 
 class StaleGenerationError(RefusedError):
@@ -152,27 +160,43 @@ def command(spec: RouteSpec, state: RouteState, event: events.Event, now: float)
     """What a person says to a rollout.
 
     Raises:
+        NotReadyError: it would give all traffic to a version that is not healthy enough.
         ConflictError: it cannot be done in this phase; the text says what can.
     """
     try:
         return decided(advance(spec, state, event, now))
+    except health.NotReadyError as error:
+        raise NotReadyError(str(error), error.failing) from None
     except IllegalEventError as error:
         raise ConflictError(str(error)) from None
 
 
-def roll_back(spec: RouteSpec, state: RouteState, reason: str, now: float) -> Decided:
+def roll_back(
+    spec: RouteSpec,
+    state: RouteState,
+    reason: str,
+    now: float,
+    seen: events.Observation | None = None,
+    *,
+    force: bool = False,
+) -> Decided:
     """All traffic to the last stable version, whoever holds the route.
+
+    Where something was `seen`, the version before the stable one must be healthy by it, unless
+    `force`.
 
     That is the stable version while another one has traffic, else the one before it.  The release
     that is left is not started again by itself.
 
     Raises:
+        NotReadyError: the version before the stable one is not healthy enough.
         ConflictError: there is nowhere to go back to.
     """
     free = msgspec.structs.replace(state, override=None)
     in_flight = free.rollout is not None and free.rollout.in_flight
     if in_flight or state.share(state.stable) == FULL:
-        return command(spec, free, events.Rollback(reason=reason), now)
+        event = events.Rollback(reason=reason, observation=seen, force=force)
+        return command(spec, free, event, now)
     rejected = spec.release if spec.release != free.stable else free.rejected
     after = msgspec.structs.replace(free, weights={free.stable: FULL}, rejected=rejected)
     return Decided(after, (Word(Action.ROLLED_BACK, reason),))
@@ -201,6 +225,8 @@ def told(state: RouteState | None) -> dict[str, Any] | None:
             "reason": rollout.reason,
             "step": rollout.step,
         }
+        if rollout.stage is not None:
+            document["rollout"]["stage"] = rollout.stage
     if state.past:
         document["past"] = list(state.past)
     if state.rejected is not None:

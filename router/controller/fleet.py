@@ -87,6 +87,12 @@ class Fleet:
         """What all workers counted."""
         return self._merger.view()
 
+    def in_flight(self, route: str, version: str) -> int:
+        """Requests that a version is answering now, as of its workers' last reports."""
+        rows = self.look({(route, version)}).merged(families.IN_FLIGHT)
+        value = rows.get((route, version), 0)
+        return int(value) if isinstance(value, int | float) else 0
+
     def look(self, versions: Set[tuple[str, str]]) -> View:
         """What they counted of some versions, to be read before anything else happens."""
         return self._merger.look(versions)

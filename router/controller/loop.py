@@ -41,6 +41,7 @@ class ControlLoop:
         plane.when_changed = self._wake.set
         plane.fleet.when_applied = self._wake.set
         plane.fleet.when_tripped = self._wake.set
+        plane.outside.warmups.on_outcome = lambda _route: self._wake.set()
         plane.outside.runs.on_outcome = lambda _route: self._wake.set()
         plane.outside.gates.on_answer = self._wake.set
 

@@ -1,10 +1,10 @@
-"""What rollouts need of the world: measurements, gates, people to tell, and what workers see.
+"""What rollouts need of the world: measurements, gates, warm-ups, people, and what workers see.
 
 The plane asks `observe` before it decides, writes what `prepare` makes together with the
 decision, and calls `act` when that is written.  Nothing here decides anything.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 from router.analysis.fields import Document
@@ -12,6 +12,7 @@ from router.analysis.providers.base import Reading, Subject
 from router.analysis.providers.registry import Providers
 from router.clock import Clock
 from router.config import Config
+from router.config.models import Route
 from router.config.models.outside import Prometheus
 from router.controller.changes import Configured, Decided
 from router.controller.default_server import Measuring, with_default
@@ -19,9 +20,12 @@ from router.controller.fleet import Fleet
 from router.controller.gates import Gates
 from router.controller.notify import News, Notifier
 from router.controller.runs import Runs, evidence_of
+from router.controller.warmups import Warmups
 from router.controller.webhooks import Webhooks
-from router.rollouts.effects import Effect, Notify, StartRun, StopRun
-from router.rollouts.events import Observation, Trip
+from router.link.messages import EndpointHealth
+from router.rollouts.effects import Effect, Notify, StartRun, StopRun, StopWarmUp
+from router.rollouts.events import EndpointSeen, Observation, Trip
+from router.rollouts.spec import BlueGreenSpec
 from router.rollouts.state import RouteState
 from router.store.base import Run
 from router.telemetry import families
@@ -38,6 +42,7 @@ class Outside:
         self._webhooks: Final = Webhooks()
         self.history: Final = History()
         self.gates: Final = Gates(self._webhooks, clock)
+        self.warmups: Final = Warmups()
         self.notifier: Final = Notifier(self._webhooks)
         self.runs: Final = Runs(self, clock)
         self._standard: Final = Providers.standard(self.history)
@@ -52,12 +57,15 @@ class Outside:
         self._templates = {name: template.document for name, template in config.templates.items()}
         self._prometheus = config.providers.prometheus
         self.notifier.configure(config.notifications)
-        self.gates.keep({route.name for route in config.routes})
+        routes = {route.name for route in config.routes}
+        self.gates.keep(routes)
+        self.warmups.keep_routes(routes)
 
     async def close(self) -> None:
         """Let go of every connection and task; runs go on with the next control."""
         await self.runs.close()
         await self.gates.close()
+        await self.warmups.close()
         await self.notifier.close()
         await self._standard.aclose()
         await self._webhooks.aclose()
@@ -86,10 +94,19 @@ class Outside:
 
     # -- what a rollout sees -------------------------------------------------------------------
 
-    def observe(self, configured: Configured, state: RouteState, touched: int) -> Observation:
-        """What there is to see of one route; `touched` is its newest generation."""
+    def observe(
+        self, configured: Configured, state: RouteState, touched: int, *asked: str
+    ) -> Observation:
+        """What there is to see of one route; `touched` is its newest generation.
+
+        `asked`: versions whose endpoints somebody wants to know of one by one; those of a
+        blue-green target always are.
+        """
         name, rollout = configured.route.name, state.rollout
         versions = {state.stable, rollout.target} if rollout is not None else {state.stable}
+        one_by_one = set(asked)
+        if rollout is not None and isinstance(configured.spec.strategy, BlueGreenSpec):
+            one_by_one.add(rollout.target)
         workers = self._fleet.workers.values()
         return Observation(
             applied=bool(workers) and all(w.generation >= touched for w in workers),
@@ -97,6 +114,8 @@ class Outside:
             tripped=self._trips.get(name, {}),
             healthy=dict(self._healthy(name, versions)),
             gates=self.gates.look(configured.route, state),
+            warmups=self.warmups.look(configured.route, state),
+            endpoints=dict(self._endpoints(configured.route, one_by_one)),
         )
 
     def sample(self, routes: Iterable[Configured]) -> None:
@@ -122,6 +141,18 @@ class Outside:
             if said:
                 yield version, sum(any(one.healthy for one in each) for each in said.values())
 
+    def _endpoints(
+        self, route: Route, versions: Set[str]
+    ) -> Iterator[tuple[str, tuple[EndpointSeen, ...]]]:
+        """Each endpoint of versions of which at least one worker has said something."""
+        for name in route.versions.keys() & versions:
+            said = self._fleet.endpoints(route.name, name)
+            # A name's addresses are told one by one, and it is not known which there will be.
+            urls = [url.text for url in route.versions[name].endpoints if not url.dns]
+            if said:
+                known = dict.fromkeys([*urls, *said])
+                yield name, tuple(_seen(url, said.get(url, ())) for url in known)
+
     # -- what a decision leads to --------------------------------------------------------------
 
     def prepare(self, route: str, effects: Iterable[Effect], now: float) -> list[Run]:
@@ -135,6 +166,8 @@ class Outside:
         for effect in decided.effects:
             if isinstance(effect, StopRun):
                 self.runs.stop(effect.id)
+            elif isinstance(effect, StopWarmUp):
+                self.warmups.stop(effect.id)
             elif isinstance(effect, Notify):
                 self.notifier.tell(_news(route, decided.state, effect, self._clock.wall()))
 
@@ -150,6 +183,14 @@ class Outside:
         """What is counted here."""
         yield from self.notifier.series()
         yield Series(families.ANALYSIS_RUNS.name, (), self.runs.active)
+
+
+def _seen(url: str, said: Sequence[EndpointHealth]) -> EndpointSeen:
+    """One endpoint, healthy if it is so for every worker: each of them will send it requests."""
+    if not said:
+        return EndpointSeen(url=url, healthy=False, reason="no worker has looked at it yet")
+    reasons = sorted({one.reason for one in said if not one.healthy})
+    return EndpointSeen(url=url, healthy=not reasons, reason="; ".join(reasons))
 
 
 def _news(route: str, state: RouteState, effect: Notify, now: float) -> News:

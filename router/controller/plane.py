@@ -46,7 +46,7 @@ from router.controller.readiness import Readiness
 from router.controller.runs import record_of
 from router.errors import ConfigError
 from router.link.server import Applied
-from router.rollouts.events import Event, Tick
+from router.rollouts.events import Event, Observation, Switch, Tick
 from router.rollouts.machine import advance
 from router.rollouts.phases import Phase
 from router.rollouts.rollout import RunRef
@@ -214,11 +214,27 @@ class ControlPlane:
 
         return await self._change(route, decide, call)
 
-    async def roll_back(self, route: str, call: Call) -> Change:
-        """All traffic to the last stable version; raises as `set_weights` does."""
+    async def roll_back(self, route: str, call: Call, *, force: bool = False) -> Change:
+        """All traffic to the last stable version; raises as `switch` does."""
 
         def decide(configured: Configured, state: RouteState, now: float) -> Decided:
-            return roll_back(configured.spec, state, call.reason, now)
+            seen = self._observe(configured, state, *state.past)
+            return roll_back(configured.spec, state, call.reason, now, seen, force=force)
+
+        return await self._change(route, decide, call)
+
+    async def switch(self, route: str, to: str, call: Call, *, force: bool = False) -> Change:
+        """All traffic to one version at once; `force`: healthy or not, whoever holds the route.
+
+        Raises:
+            NotReadyError: the version is not healthy enough; nothing was changed.
+            RefusedError, StoreError: as `set_weights` does.
+        """
+
+        def decide(configured: Configured, state: RouteState, now: float) -> Decided:
+            seen = self._observe(configured, state, to)
+            event = Switch(reason=call.reason, to=to, observation=seen, force=force)
+            return command(configured.spec, state, event, now)
 
         return await self._change(route, decide, call)
 
@@ -421,13 +437,17 @@ class ControlPlane:
     def _look(self, name: str, now: float) -> Decided | None:
         """What follows from what is seen of a route; None if nothing does."""
         configured, state = self._routes[name], self.states[name]
-        observation = self.outside.observe(configured, state, self.touched(name))
+        observation = self._observe(configured, state)
         decision = advance(configured.spec, state, Tick(observation), now)
         if decision.state != state or decision.effects:
             return decided(decision)
         if _is_at_rest(state, applied=observation.applied):
             self._restless.discard(name)
         return None
+
+    def _observe(self, configured: Configured, state: RouteState, *asked: str) -> Observation:
+        touched = self.touched(configured.route.name)
+        return self.outside.observe(configured, state, touched, *asked)
 
     async def _carry_out(
         self,

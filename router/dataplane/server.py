@@ -243,12 +243,14 @@ class DataPlane:
 
 def _health_of(endpoint: EndpointState) -> EndpointHealth:
     version = endpoint.version
+    # It may get requests, or nothing would ever start; but nobody may promise that it is healthy.
+    unproven = endpoint.probe_key is not None and endpoint.probed is None
     return EndpointHealth(
         version.route if version else "",
         version.spec.name if version else "",
         endpoint.label,
-        endpoint.healthy,
-        endpoint.reason,
+        endpoint.healthy and not unproven,
+        endpoint.reason or ("not probed yet" if unproven else ""),
     )
 
 

@@ -6,10 +6,13 @@ for the next tick, which has something to look at.
 
 from typing import Final, assert_never
 
-from router.rollouts import ending, events, gates, runs
+from router.rollouts import ending, events, gates, runs, warmups
 from router.rollouts.effects import Action, RunKind
+from router.rollouts.health import check_health
 from router.rollouts.phases import Happening, IllegalEventError, Phase, Reason, next_phase
-from router.rollouts.spec import BlueGreenSpec, SetHeaderRoute, SetShadow, SetWeight
+from router.rollouts.spec import SetHeaderRoute, SetShadow, SetWeight
+from router.rollouts.stage import Stage
+from router.rollouts.switching import switch
 from router.rollouts.turn import Turn
 from router.rollouts.walk import header_routes_after
 from router.snapshot import FULL
@@ -40,12 +43,15 @@ _MOVE_TRAFFIC: Final = (events.Start, events.Promote, events.PromoteFull, events
 """Commands that would have no effect, or a late one, while a person holds the weights."""
 
 
-def obey(turn: Turn, command: Command) -> None:
+def obey(turn: Turn, command: Command | events.Switch) -> None:
     """Do what a person says.
 
     Raises:
         IllegalEventError: it cannot be done now; nothing was changed.
     """
+    if isinstance(command, events.Switch):
+        switch(turn, command)
+        return
     happening = HAPPENINGS[type(command)]
     next_phase(turn.phase, happening)
     override = turn.state.override
@@ -73,7 +79,7 @@ def _obey(turn: Turn, command: Command) -> None:
         case events.Retry():
             _retry(turn, command.reason)
         case events.Rollback():
-            _roll_back(turn, command.reason)
+            _roll_back(turn, command)
         case _:
             assert_never(command)
 
@@ -96,8 +102,6 @@ def _check_target(turn: Turn, happening: Happening, target: str) -> None:
         raise _refusal(turn, happening, f"no version {target}; the route has {known}")
     if target == turn.state.stable:
         raise _refusal(turn, happening, f"{target} is stable already")
-    if isinstance(turn.spec.strategy, BlueGreenSpec):
-        raise _refusal(turn, happening, "a blue-green route is switched, not walked")
 
 
 def _pause(turn: Turn, why: str) -> None:
@@ -121,21 +125,49 @@ def _resume(turn: Turn, why: str) -> None:
     turn.update(progress_s=turn.now)
     if reason is Reason.CANARY_PAUSE:
         ending.step_passed(turn)
+    elif reason is Reason.BLUE_GREEN_PAUSE:
+        ending.stage_passed(turn)
 
 
 def _skip(turn: Turn, why: str) -> None:
-    """Go through the gate that is waited for, else past the current step."""
-    rollout, steps = turn.rollout, turn.spec.canary.steps
-    if rollout.gate is None and (rollout.full or rollout.step >= len(steps)):
-        raise _refusal(turn, Happening.SKIPPED, "the last step has passed already")
+    """Go through the gate that is waited for, else past the current step or stage."""
+    rollout = turn.rollout
+    if rollout.gate is None:
+        _check_skip(turn)
     runs.forget_undecided(turn)
     turn.move(Happening.SKIPPED)
     turn.update(progress_s=turn.now)
-    turn.note(Action.SKIPPED, why, step=rollout.step + 1)
+    turn.note(Action.SKIPPED, why, step=rollout.step + 1, stage=rollout.stage)
     if rollout.gate is not None:
         gates.pass_gate(turn, why)
+    elif rollout.stage is not None:
+        _pass_stage(turn, why)
     else:
         _pass_step(turn, why)
+
+
+_NEVER_SKIPPED: Final = {
+    Stage.HEALTH: "health is never skipped",
+    Stage.SWITCH: "health is never skipped",
+    Stage.SERVED: "it has switched already and waits for the workers",
+}
+
+
+def _check_skip(turn: Turn) -> None:
+    rollout, steps = turn.rollout, turn.spec.canary.steps
+    if rollout.stage is not None:
+        why = _NEVER_SKIPPED.get(rollout.stage)
+        if why is not None:
+            raise _refusal(turn, Happening.SKIPPED, f"{why} ({rollout.message or rollout.stage})")
+    elif rollout.full or rollout.step >= len(steps):
+        raise _refusal(turn, Happening.SKIPPED, "the last step has passed already")
+
+
+def _pass_stage(turn: Turn, why: str) -> None:
+    """What is waited for is not waited for any more; the tick that follows looks at health."""
+    runs.forget(turn, RunKind.INLINE, why=why)
+    warmups.forget(turn, why)
+    ending.stage_passed(turn)
 
 
 def _pass_step(turn: Turn, why: str) -> None:
@@ -158,14 +190,24 @@ def _pass_step(turn: Turn, why: str) -> None:
 def _promote_full(turn: Turn, why: str) -> None:
     """All traffic on the next tick that sees a healthy endpoint; until then it can be aborted."""
     _check_target(turn, Happening.PROMOTED_FULL, turn.rollout.target)
+    stage = _stage_before_all_traffic(turn)
     if turn.phase is Phase.DEGRADED:
         turn.update(attempt_s=turn.now, finished_s=None)
         turn.change(rejected=None)
     runs.forget(turn, *RunKind, why=why)
+    warmups.forget(turn, why)
     target = turn.rollout.target
     turn.move(Happening.PROMOTED_FULL, message=f"{target} is promoted without steps: {why}")
-    turn.update(full=True, gate=None, step_s=turn.now, progress_s=turn.now)
+    turn.update(full=True, gate=None, stage=stage, looks=0, step_s=turn.now, progress_s=turn.now)
     turn.note(Action.PROMOTED_FULL, why, target=target)
+
+
+def _stage_before_all_traffic(turn: Turn) -> Stage | None:
+    """Where a blue-green rollout goes on that skips everything but health."""
+    rollout = turn.rollout
+    if not turn.in_flight:
+        return ending.first_stage(turn, skips=True)
+    return rollout.stage if rollout.stage is None or rollout.switched else Stage.SWITCH
 
 
 def _retry(turn: Turn, why: str) -> None:
@@ -180,7 +222,8 @@ def _retry(turn: Turn, why: str) -> None:
     ending.begin(turn, rejected, Happening.RETRIED, f"retry: {why}")
 
 
-def _roll_back(turn: Turn, why: str) -> None:
+def _roll_back(turn: Turn, command: events.Rollback) -> None:
+    why = command.reason
     if turn.in_flight:
         ending.abort(turn, Happening.ROLLED_BACK, Reason.ROLLED_BACK, f"rollback: {why}")
         return
@@ -188,14 +231,18 @@ def _roll_back(turn: Turn, why: str) -> None:
     to = next((name for name in state.past if name in turn.spec.versions), None)
     if to is None:
         raise _refusal(turn, Happening.ROLLED_BACK, "no version that was stable before is left")
+    if command.observation is not None and not command.force:
+        least = turn.spec.min_healthy_endpoints
+        check_health(turn.phase, Happening.ROLLED_BACK, command.observation, to, least)
     refused = turn.spec.release if turn.spec.release not in (None, to) else state.stable
     turn.change(
         stable=to,
         weights={to: FULL},
         past=tuple(name for name in state.past if name != to),
         rejected=refused,
+        warm={name: until for name, until in state.warm.items() if name != to},
     )
     text = f"back from {state.stable} to {to}: {why}"
     if state.rollout is not None:
         turn.move(Happening.ROLLED_BACK, Reason.ROLLED_BACK, text)
-    turn.note(Action.ROLLED_BACK, text, former=state.stable, stable=to)
+    turn.note(Action.ROLLED_BACK, text, former=state.stable, stable=to, forced=command.force)

@@ -11,7 +11,7 @@ from typing import Any
 
 from router.analysis.phases import OnDeadline
 from router.rollouts.phases import Phase, Reason
-from router.rollouts.spec import AnalysisRef, GateKind, Value
+from router.rollouts.spec import AnalysisRef, GateKind, Value, Warmup
 from router.rollouts.state import RouteState
 
 
@@ -49,6 +49,25 @@ class AskGate(Value, frozen=True, tag_field="effect", tag="askGate"):
     kind: GateKind
 
 
+class WarmUp(Value, frozen=True, tag_field="effect", tag="warmUp"):
+    """Send every endpoint of a version its synthetic requests.
+
+    Whoever does it begins again after a restart, until it has an outcome or the state no longer
+    names the id.
+    """
+
+    id: str
+    version: str
+    warmup: Warmup
+
+
+class StopWarmUp(Value, frozen=True, tag_field="effect", tag="stopWarmUp"):
+    """End a warm-up that has no outcome yet; nobody will ask for one."""
+
+    id: str
+    why: str
+
+
 class Notify(Value, frozen=True, tag_field="effect", tag="notify"):
     """Tell people that the route has come into another phase, or stays in it for a new reason."""
 
@@ -57,7 +76,7 @@ class Notify(Value, frozen=True, tag_field="effect", tag="notify"):
     text: str
 
 
-Effect = StartRun | StopRun | AskGate | Notify
+Effect = StartRun | StopRun | AskGate | WarmUp | StopWarmUp | Notify
 
 
 class Action(StrEnum):
@@ -73,6 +92,8 @@ class Action(StrEnum):
     SHADOW_SET = "rollout.shadowSet"
     SHARE_WITHHELD = "rollout.shareWithheld"
     SHARE_RESTORED = "rollout.shareRestored"
+    WARM_UP_STARTED = "rollout.warmUpStarted"
+    WARMED_UP = "rollout.warmedUp"
     ANALYSIS_STARTED = "rollout.analysisStarted"
     ANALYSIS_PASSED = "rollout.analysisPassed"
     GATE_ASKED = "rollout.gateAsked"
@@ -82,10 +103,12 @@ class Action(StrEnum):
     RESUMED = "rollout.resumed"
     SKIPPED = "rollout.skipped"
     PROMOTED_FULL = "rollout.promotedFull"
+    SWITCHED = "rollout.switched"
     PROMOTED = "rollout.promoted"
     ABORTED = "rollout.aborted"
     RETRIED = "rollout.retried"
     ROLLED_BACK = "rollout.rolledBack"
+    SWITCHED_BY_HAND = "switched"
     OVERRIDE_EXPIRED = "weights.expired"
 
 

@@ -38,13 +38,29 @@ class GateAnswer(Value, frozen=True):
     message: str = ""
 
 
+class WarmupOutcome(Value, frozen=True):
+    """What a warm-up has come to; `message` names the endpoint that failed, and why."""
+
+    ok: bool
+    message: str = ""
+
+
+class EndpointSeen(Value, frozen=True):
+    """One endpoint of a version; `reason` says why it is not healthy."""
+
+    url: str
+    healthy: bool
+    reason: str = ""
+
+
 class Observation(Value, frozen=True):
     """What the loop sees, of one moment.
 
     `applied`: every live worker serves the newest generation that the route's state has led to.
-    `runs` and `gates` are by id; what is missing has not answered.  `tripped` and `healthy` are
-    by version; `healthy` counts endpoints that could take a request, and a version that is
-    missing is not known to have none.
+    `runs`, `gates` and `warmups` are by id; what is missing has not answered.  `tripped`,
+    `healthy` and `endpoints` are by version; `healthy` counts endpoints that could take a request,
+    `endpoints` lists them all and is what counts where it is given.  Of a version that is missing
+    in both nothing is known.
     """
 
     applied: bool
@@ -52,10 +68,19 @@ class Observation(Value, frozen=True):
     tripped: Mapping[str, Trip] = {}
     healthy: Mapping[str, int] = {}
     gates: Mapping[str, GateAnswer] = {}
+    warmups: Mapping[str, WarmupOutcome] = {}
+    endpoints: Mapping[str, tuple[EndpointSeen, ...]] = {}
+
+    def count_healthy(self, version: str) -> int | None:
+        """How many endpoints of a version are healthy; None: nothing is known of them."""
+        seen = self.endpoints.get(version)
+        if seen is None:
+            return self.healthy.get(version)
+        return sum(endpoint.healthy for endpoint in seen)
 
     def is_dead(self, version: str) -> bool:
         """Whether a version is known to have no healthy endpoint."""
-        return self.healthy.get(version) == 0
+        return self.count_healthy(version) == 0
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -100,8 +125,25 @@ class Retry(Command, frozen=True):
     """Try an aborted or rolled back release again, from the first step."""
 
 
-class Rollback(Command, frozen=True):
-    """Back to the last version that was good: abort, or at rest the former stable version."""
+class Rollback(Command, frozen=True, kw_only=True):
+    """Back to the last version that was good: abort, or at rest the former stable version.
+
+    With an `observation` that version has to be healthy, unless `force`; without one nobody asks.
+    """
+
+    observation: Observation | None = None
+    force: bool = False
 
 
-Event = Tick | Start | Pause | Resume | Promote | PromoteFull | Abort | Retry | Rollback
+class Switch(Command, frozen=True, kw_only=True):
+    """All traffic to a version that is healthy by this `observation`, at once.
+
+    `force`: whether it is healthy or not, and whoever holds the weights.
+    """
+
+    to: str
+    observation: Observation
+    force: bool = False
+
+
+Event = Tick | Start | Pause | Resume | Promote | PromoteFull | Abort | Retry | Rollback | Switch

@@ -13,10 +13,16 @@ Guarantees (each is a property in tests/properties/test_rollout_machine.py):
   * a rollout that has ended changes only by a new release, start, retry, promote-full, rollback,
     or when its release is set back;
   * while a person holds the weights, the controller changes neither shares nor stable version;
+  * from its beginning to its switch a blue-green target has no weight, and all of it from then
+    on; if the analysis after the switch fails, the stable version has all of it again;
+  * no blue-green rollout and no person who does not force it switches to a version that lacks
+    healthy endpoints;
+  * no warm-up is begun twice;
   * a command that is refused changes nothing.
 """
 
 from router.rollouts import ending
+from router.rollouts.blue_green import pass_stages, settle_preview
 from router.rollouts.commands import obey
 from router.rollouts.dangers import guard, is_edited
 from router.rollouts.effects import Action, Decision
@@ -82,12 +88,18 @@ def _go_on(turn: Turn, observation: Observation) -> None:
         turn.note(Action.RESUMED, "nobody holds the weights any more")
     if is_edited(turn):
         _begin_again(turn)
+    walks = turn.phase is Phase.PROGRESSING or turn.rollout.reason in _WALKED
+    if turn.rollout.stage is not None:
+        settle_preview(turn)
+        if walks:
+            pass_stages(turn, observation)
+        return
     settle_share(turn, observation)
-    if turn.phase is Phase.PROGRESSING or turn.rollout.reason in _WALKED:
+    if walks:
         walk(turn, observation)
 
 
-_WALKED = frozenset({Reason.CANARY_PAUSE, Reason.GATE_CLOSED})
+_WALKED = frozenset({Reason.CANARY_PAUSE, Reason.BLUE_GREEN_PAUSE, Reason.GATE_CLOSED})
 """Pauses that may end by themselves."""
 
 

@@ -35,19 +35,22 @@ class Reason(StrEnum):
     PROMOTED = "Promoted"
     WITHDRAWN = "ReleaseWithdrawn"
     ROLLED_BACK = "RolledBack"
+    SWITCHED = "Switched"
     # Progressing
     SUPERSEDED = "NewRelease"
     LATE = "ProgressDeadlineExceeded"
-    # Paused; of the first two one ends by itself
+    # Paused; the first three may end by themselves
     CANARY_PAUSE = "CanaryPauseStep"
+    BLUE_GREEN_PAUSE = "BlueGreenPause"
     GATE_CLOSED = "GateClosed"
     INCONCLUSIVE = "InconclusiveAnalysisRun"
     MANUAL = "ManualPause"
     OVERRIDE = "WeightsHeld"
-    BLUE_GREEN_PAUSE = "BlueGreenPause"
     # Degraded (and LATE)
     ANALYSIS = "AnalysisFailed"
     BREAKER = "BreakerTripped"
+    UNHEALTHY = "EndpointsUnhealthy"
+    WARM_UP = "WarmUpFailed"
     ABORTED = "AbortedByPerson"
     VERSION_GONE = "VersionGone"
     STRATEGY_GONE = "StrategyGone"
@@ -71,10 +74,11 @@ class Happening(StrEnum):
     RESUMED = "resume"
     SKIPPED = "promote"
     PROMOTED_FULL = "promote-full"
-    FAILED = "analysis failed, breaker tripped, out of time, or version gone"
+    FAILED = "analysis or warm-up failed, breaker tripped, unhealthy, out of time, or version gone"
     ABORTED = "abort"
     RETRIED = "retry"
     ROLLED_BACK = "rollback"
+    SWITCHED = "switch"
     WITHDRAWN = "release set back to stable"
     COMPLETED = "last step passed"
 
@@ -91,7 +95,9 @@ COMMANDS: Final = frozenset(
         Happening.ROLLED_BACK,
     }
 )
-"""Those that a person makes happen; their values are the commands' names."""
+"""Those that a person makes happen and a phase may refuse; their values are the commands' names.
+
+A switch is none of them: every phase allows it."""
 
 _UNDER_WAY: Final = {
     Happening.STEPS_EDITED: Phase.PROGRESSING,
@@ -104,6 +110,7 @@ _UNDER_WAY: Final = {
     Happening.ABORTED: Phase.DEGRADED,
     Happening.ROLLED_BACK: Phase.DEGRADED,
     Happening.WITHDRAWN: Phase.HEALTHY,
+    Happening.SWITCHED: Phase.HEALTHY,
 }
 
 TRANSITIONS: Final[Mapping[Phase, Mapping[Happening, Phase]]] = {
@@ -112,6 +119,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Happening, Phase]]] = {
         Happening.STARTED: Phase.PROGRESSING,
         Happening.RETRIED: Phase.PROGRESSING,  # of a release that was rolled back
         Happening.ROLLED_BACK: Phase.HEALTHY,
+        Happening.SWITCHED: Phase.HEALTHY,
     },
     Phase.PROGRESSING: {
         **_UNDER_WAY,
@@ -136,6 +144,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Happening, Phase]]] = {
         Happening.RETRIED: Phase.PROGRESSING,
         Happening.PROMOTED_FULL: Phase.PROGRESSING,
         Happening.WITHDRAWN: Phase.HEALTHY,
+        Happening.SWITCHED: Phase.HEALTHY,
     },
 }
 

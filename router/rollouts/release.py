@@ -8,7 +8,6 @@ from router.rollouts import ending
 from router.rollouts.effects import Action
 from router.rollouts.events import Observation
 from router.rollouts.phases import Happening, Phase, Reason
-from router.rollouts.spec import CanarySpec
 from router.rollouts.turn import Turn
 
 
@@ -30,17 +29,17 @@ def follow_release(turn: Turn, observation: Observation) -> None:
 def is_overtaken(turn: Turn) -> bool:
     """Whether the configuration asks for another version than when the rollout began.
 
-    A configuration without a release asks for nothing, and one without a canary strategy leaves
-    it to people.
+    A configuration without a release asks for nothing, and one without a strategy leaves it to
+    people.
     """
     asked = turn.spec.release
-    if not isinstance(turn.spec.strategy, CanarySpec):
+    if turn.spec.strategy is None:
         return False
     return asked is not None and asked not in (turn.rollout.release, turn.rollout.target)
 
 
 def _may_begin(turn: Turn, release: str, observation: Observation) -> bool:
-    if release == turn.state.rejected or not isinstance(turn.spec.strategy, CanarySpec):
+    if release == turn.state.rejected or turn.spec.strategy is None:
         return False
     # An aborted canary may still be served by a worker that has not heard of it.
     return turn.phase is Phase.HEALTHY or turn.is_applied(observation)

@@ -8,6 +8,7 @@ from typing import Final
 from router.analysis.phases import Phase as RunPhase
 from router.rollouts.phases import IN_FLIGHT, Phase, Reason
 from router.rollouts.spec import GateKind, SetHeaderRoute, SetShadow, Value
+from router.rollouts.stage import SWITCHED, Stage
 
 MAX_TEXT: Final = 1_000
 """Characters of a message that are kept: a provider's error can be a whole page."""
@@ -33,6 +34,14 @@ class GateRef(Value, frozen=True):
     kind: GateKind
 
 
+class WarmupRef(Value, frozen=True):
+    """A warm-up that this rollout has begun; `ok` once it has an outcome."""
+
+    id: str
+    ok: bool | None = None
+    message: str = ""
+
+
 class Rollout(Value, frozen=True):
     """The way of a version to becoming stable; kept after its end until the next one begins.
 
@@ -43,6 +52,9 @@ class Rollout(Value, frozen=True):
     from `step_s`, the progress deadline from `progress_s`, breakers count if they tripped
     after `attempt_s`.  `weight_bp` is the target's share by the last setWeight.  `full`: no
     steps, gates or analyses any more.  `header_routes` and `shadow` are what steps have set.
+
+    `stage` is where a blue-green rollout is while it is in flight; a canary has none.  `looks`
+    counts those in vain for healthy endpoints, since `progress_s`.
     """
 
     number: int
@@ -68,8 +80,16 @@ class Rollout(Value, frozen=True):
     gates_passed: tuple[GateKind, ...] = ()
     header_routes: tuple[SetHeaderRoute, ...] = ()
     shadow: SetShadow | None = None
+    stage: Stage | None = None
+    looks: int = 0
+    warmup: WarmupRef | None = None
 
     @property
     def in_flight(self) -> bool:
         """Whether it has not ended."""
         return self.phase in IN_FLIGHT
+
+    @property
+    def switched(self) -> bool:
+        """Whether the target has all traffic and is not stable yet."""
+        return self.stage in SWITCHED

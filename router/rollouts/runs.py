@@ -36,8 +36,9 @@ def open_runs(turn: Turn) -> Iterator[tuple[RunKind, RunRef]]:
 
 
 def start_inline(turn: Turn, step: Analysis) -> None:
-    """Begin the analysis that the current step waits for."""
-    id_ = turn.next_id(f"step{turn.rollout.step + 1}")
+    """Begin the analysis that the current step or stage waits for."""
+    rollout = turn.rollout
+    id_ = turn.next_id(rollout.stage or f"step{rollout.step + 1}")
     _start(turn, RunKind.INLINE, id_, step.ref, step)
 
 

@@ -137,22 +137,65 @@ class CanarySpec(Value, frozen=True, tag_field="kind", tag="canary"):
         msgspec.structs.force_setattr(self, "digest", _digest(self.steps))
 
 
-def _digest(steps: tuple[Step, ...]) -> str:
-    encoded = msgspec.json.encode(steps, order="sorted")  # Argument.value_from is a mapping
+def _digest(asked: tuple[Any, ...]) -> str:
+    encoded = msgspec.json.encode(asked, order="sorted")  # Argument.value_from is a mapping
     return blake2b(encoded, digest_size=8).hexdigest()
+
+
+class Warmup(Value, frozen=True):
+    """Synthetic requests to each endpoint; nothing here looks into them.
+
+    Each must be answered with 2xx and begin to be within `first_byte_s`; `require_model`: the
+    endpoint's list of models must name the version's.  `body` None: there is none.
+    """
+
+    path: str
+    requests: int = 1
+    method: str = "POST"
+    body: str | None = None
+    first_byte_s: float = 30.0
+    require_model: bool = False
 
 
 class BlueGreenSpec(Value, frozen=True, tag_field="kind", tag="blueGreen"):
     """All traffic moves at once, after the new side has proven itself.
 
-    So far a rollout of this kind is refused and never begins by itself: the release waits for a
-    person, who switches.
+    Before the switch: `min_healthy_endpoints` (given up after `health_check_retries` looks in
+    vain, one each `health_check_interval_s`), `warmup`, `pre_promotion`; then it waits
+    `auto_promotion_s`, or for a person if not `auto_promotion_enabled`.  After it:
+    `post_promotion`.  The old version stays ready for `keep_warm_s`.  Requests that `preview`
+    matches reach the new version before the switch.
+
+    `digest` stands for what the new version has to prove and is worked out here, whatever is
+    given: by it a rollout notices that this was edited.  It is the same in every process.
     """
 
     min_healthy_endpoints: int = 1
+    health_check_retries: int = 10
+    health_check_interval_s: float = 30.0
+    warmup: Warmup | None = None
+    auto_promotion_enabled: bool = True
+    auto_promotion_s: float | None = None
+    pre_promotion: Analysis | None = None
+    post_promotion: Analysis | None = None
+    keep_warm_s: float = 86_400.0
+    preview: HeaderCondition | None = None
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.min_healthy_endpoints < 1 or self.health_check_retries < 1:
+            raise ConfigError("a blue-green release needs at least one endpoint and one look")
+        if not self.health_check_interval_s > 0:
+            raise ConfigError(f"no look every {self.health_check_interval_s} seconds")
+        if not self.keep_warm_s >= 0 or not (self.auto_promotion_s or 0.0) >= 0:
+            raise ConfigError("keepWarmSeconds and autoPromotionSeconds cannot be below 0")
+        # Why a field: see `CanarySpec`.
+        proof = ("blueGreen", self.warmup, self.pre_promotion)
+        msgspec.structs.force_setattr(self, "digest", _digest(proof))
 
 
 NO_STEPS = CanarySpec()
+NO_PROOF = BlueGreenSpec()
 
 
 class RouteSpec(Value, frozen=True):
@@ -182,3 +225,18 @@ class RouteSpec(Value, frozen=True):
     def canary(self) -> CanarySpec:
         """The steps that a rollout takes; none without a canary strategy."""
         return self.strategy if isinstance(self.strategy, CanarySpec) else NO_STEPS
+
+    @property
+    def blue_green(self) -> BlueGreenSpec:
+        """What a blue-green rollout has to prove; nothing without such a strategy."""
+        return self.strategy if isinstance(self.strategy, BlueGreenSpec) else NO_PROOF
+
+    @property
+    def digest(self) -> str:
+        """Stands for what a rollout has to walk through."""
+        return self.strategy.digest if self.strategy is not None else NO_STEPS.digest
+
+    @property
+    def min_healthy_endpoints(self) -> int:
+        """How many endpoints of a version must be healthy before it gets a route's traffic."""
+        return self.blue_green.min_healthy_endpoints

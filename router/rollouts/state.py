@@ -44,7 +44,8 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `weights` are what the controller wants; an `override` replaces them for as long as it holds.
     `past` are former stable versions, the newest first: where a rollback goes.  `rejected` is a
-    release that was rolled back: it is not started again by itself.  `rollout` is the newest one,
+    release that was rolled back: it is not started again by itself.  `warm` says of former stable
+    versions until when they are kept ready for the traffic.  `rollout` is the newest one,
     also after its end.  `lineage` says of each version where it comes from, as it was declared
     when this state was made.
     """
@@ -56,11 +57,16 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejected: str | None = None
     rollout: Rollout | None = None
     lineage: dict[str, dict[str, Any]] = {}
+    warm: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
         if len(self.past) > MAX_PAST:
             raise ConfigError(f"{len(self.past)} former versions are more than {MAX_PAST}")
+
+    def is_warm(self, version: str, now: float) -> bool:
+        """Whether a former stable version is still kept ready."""
+        return version in self.past and now < self.warm.get(version, now)
 
     @property
     def shares(self) -> Mapping[str, int]:

@@ -34,8 +34,8 @@ class Wait:
     bounded: bool = False
 
 
-_PATIENT = Wait("time, a person, a gate or an analysis")
-_WORKERS = Wait("the workers to serve its share", bounded=True)
+PATIENT = Wait("time, a person, a gate or an analysis")
+WORKERS = Wait("the workers to serve its share", bounded=True)
 
 
 def walk(turn: Turn, observation: Observation) -> None:
@@ -45,7 +45,7 @@ def walk(turn: Turn, observation: Observation) -> None:
         runs.start_background(turn)
         wait = _take_step(turn, observation)
     if wait is not None and wait.bounded:
-        _watch_the_clock(turn, wait)
+        watch_the_clock(turn, wait)
 
 
 def settle_share(turn: Turn, observation: Observation) -> None:
@@ -72,7 +72,7 @@ def _take_step(turn: Turn, observation: Observation) -> Wait | None:
     """Take the current step; None when it has passed."""
     rollout, steps = turn.rollout, turn.spec.canary.steps
     if rollout.step == 0 and gates.is_shut(turn, GateKind.CONFIRM_ROLLOUT, observation):
-        return _PATIENT
+        return PATIENT
     if rollout.full or rollout.step >= len(steps):
         return _finish(turn, observation)
     step = steps[rollout.step]
@@ -103,7 +103,7 @@ def _set_weight(turn: Turn, step: SetWeight, observation: Observation) -> Wait |
     if step.weight_bp > rollout.weight_bp and gates.is_shut(
         turn, GateKind.CONFIRM_TRAFFIC_INCREASE, observation
     ):
-        return _PATIENT
+        return PATIENT
     if step.weight_bp and observation.is_dead(rollout.target):
         return _endpoints_of(rollout.target)
     if step.weight_bp != rollout.weight_bp:
@@ -122,7 +122,7 @@ def _pause(turn: Turn, step: Pause) -> Wait | None:
         text = f"step {turn.rollout.step + 1} waits until a person resumes{length}"
         turn.move(Happening.PAUSE_BEGAN, Reason.CANARY_PAUSE, text)
         turn.note(Action.PAUSED, text, step=turn.rollout.step + 1)
-    return _PATIENT
+    return PATIENT
 
 
 def _analyse(turn: Turn, step: Analysis) -> Wait | None:
@@ -132,7 +132,7 @@ def _analyse(turn: Turn, step: Analysis) -> Wait | None:
     elif run.outcome is RunPhase.SUCCESSFUL:
         turn.update(inline=None)
         return None
-    return _PATIENT
+    return PATIENT
 
 
 def _set_header_route(turn: Turn, step: SetHeaderRoute, observation: Observation) -> Wait | None:
@@ -168,7 +168,7 @@ def _set_shadow(turn: Turn, step: SetShadow, observation: Observation) -> Wait |
 def _finish(turn: Turn, observation: Observation) -> Wait | None:
     """Past the last step: the target becomes stable."""
     if gates.is_shut(turn, GateKind.CONFIRM_PROMOTION, observation):
-        return _PATIENT
+        return PATIENT
     if observation.is_dead(turn.rollout.target):
         return _endpoints_of(turn.rollout.target)
     if turn.phase is Phase.PAUSED:
@@ -178,14 +178,15 @@ def _finish(turn: Turn, observation: Observation) -> Wait | None:
 
 
 def _until_applied(turn: Turn, observation: Observation) -> Wait | None:
-    return None if turn.is_applied(observation) else _WORKERS
+    return None if turn.is_applied(observation) else WORKERS
 
 
 def _endpoints_of(version: str) -> Wait:
     return Wait(f"a healthy endpoint of {version}", bounded=True)
 
 
-def _watch_the_clock(turn: Turn, wait: Wait) -> None:
+def watch_the_clock(turn: Turn, wait: Wait) -> None:
+    """Mark a rollout that has waited longer than its progress deadline, or abort it."""
     rollout, spec = turn.rollout, turn.spec
     if turn.now < rollout.progress_s + spec.progress_deadline_s:
         return

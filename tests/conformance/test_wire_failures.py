@@ -234,9 +234,12 @@ async def probed(upstreams: Upstreams, name: str = "v1") -> tuple[Upstream, Prob
 
 
 async def wait_health(router: RunningDataPlane, *healthy: bool) -> None:
-    await wait_until(
-        lambda: [each.healthy for each in router.plane.health().endpoints] == [*healthy]
-    )
+    def found_out() -> bool:
+        seen = router.plane.health().endpoints
+        probed = all(each.reason != "not probed yet" for each in seen)
+        return probed and [each.healthy for each in seen] == [*healthy]
+
+    await wait_until(found_out)
 
 
 @pytest.mark.parametrize("health", ["503 Loading", "404 Not Found", "reset", "silent"])
@@ -256,6 +259,15 @@ async def test_without_a_healthy_endpoint_the_answer_is_503(
     assert sum(router.errors.values()) == 1
     assert {request.target for request in v1.requests} == {"/health"}
     router.install()
+
+
+async def test_an_endpoint_is_not_called_healthy_before_its_first_probe_and_yet_used(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1 = await upstreams.start("v1")
+    router.install(route("chat", version("v1", v1), health=PROBED))
+    (seen,) = router.plane.health().endpoints
+    assert (seen.healthy, seen.reason) == (False, "not probed yet")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from router.analysis.phases import OnDeadline
 from router.analysis.phases import Phase as RunPhase
 from router.rollouts import events
-from router.rollouts.effects import AskGate, Decision, StartRun, StopRun
-from router.rollouts.events import GateAnswer, Observation, RunOutcome, Tick, Trip
+from router.rollouts.effects import AskGate, Decision, StartRun, StopRun, StopWarmUp, WarmUp
+from router.rollouts.events import (
+    EndpointSeen,
+    GateAnswer,
+    Observation,
+    RunOutcome,
+    Tick,
+    Trip,
+    WarmupOutcome,
+)
 from router.rollouts.machine import advance
 from router.rollouts.phases import IN_FLIGHT, IllegalEventError, Phase
 from router.rollouts.spec import (
@@ -28,6 +36,7 @@ from router.rollouts.spec import (
     SetHeaderRoute,
     SetShadow,
     SetWeight,
+    Warmup,
 )
 from router.rollouts.state import Override, RouteState
 from router.rollouts.status import next_at, status
@@ -50,13 +59,29 @@ CANARY = st.builds(
     steps=st.lists(STEPS, max_size=5).map(tuple),
     background=st.none() | BACKGROUND,
 )
-STRATEGY = st.one_of(CANARY, CANARY, CANARY, st.none(), st.just(BlueGreenSpec()))
+ANALYSIS = st.builds(
+    Analysis, ref=st.just(REF), on_deadline=st.none() | st.sampled_from(OnDeadline)
+)
+BLUE_GREEN = st.builds(
+    BlueGreenSpec,
+    min_healthy_endpoints=st.integers(1, 3),
+    health_check_retries=st.integers(1, 3),
+    health_check_interval_s=st.sampled_from([0.1, 30.0]),
+    warmup=st.none() | st.just(Warmup(path="/warm")),
+    auto_promotion_enabled=st.booleans(),
+    auto_promotion_s=st.sampled_from([None, 0.0, 60.0]),
+    pre_promotion=st.none() | ANALYSIS,
+    post_promotion=st.none() | ANALYSIS,
+    keep_warm_s=st.sampled_from([0.0, 60.0, 86_400.0]),
+    preview=st.none() | st.just(MATCH[0]),
+)
+STRATEGY = st.one_of(CANARY, BLUE_GREEN, st.none())
 SPEC = st.builds(
     RouteSpec,
     route=st.just("chat"),
     versions=st.just(VERSIONS),
     release=st.sampled_from([*VERSIONS, None]),
-    strategy=CANARY,
+    strategy=CANARY | BLUE_GREEN,
     progress_deadline_s=st.sampled_from([30.0, 600.0]),
     progress_deadline_abort=st.booleans(),
     rollback_window=st.integers(0, 2),
@@ -101,6 +126,10 @@ class Route(RuleBasedStateMachine):
         self.begun: list[str] = []
         self.open: set[str] = set()
         self.asked: list[str] = []
+        self.warmups: dict[str, WarmupOutcome] = {}
+        self.warmed: list[str] = []
+        self.warming: set[str] = set()
+        self.endpoints: dict[str, tuple[EndpointSeen, ...]] = {}
 
     def hear(self, event: events.Event) -> Decision:
         before = self.state
@@ -117,6 +146,7 @@ class Route(RuleBasedStateMachine):
             assert decision.notes, "nothing is done without a word why"
         self._check_override(before)
         self._check_end(before, event)
+        self._check_switch(before, event)
         return decision
 
     def _book(self, effect: Any) -> None:
@@ -132,6 +162,13 @@ class Route(RuleBasedStateMachine):
             case AskGate(id=id_):
                 assert id_ not in self.asked, "no gate is asked twice"
                 self.asked.append(id_)
+            case WarmUp(id=id_):
+                assert id_ not in self.warmed, "no warm-up is begun twice"
+                self.warmed.append(id_)
+                self.warming.add(id_)
+            case StopWarmUp(id=id_):
+                assert id_ in self.warming, "only what runs is stopped, and once"
+                self.warming.discard(id_)
 
     def _check_override(self, before: RouteState) -> None:
         held = before.override
@@ -154,18 +191,47 @@ class Route(RuleBasedStateMachine):
         else:
             assert self.spec.release != before.rejected
 
-    def tick(self) -> Decision:
-        return self.hear(
-            Tick(
-                Observation(
-                    applied=self.applied,
-                    runs=self.runs,
-                    gates=self.gates,
-                    healthy=self.healthy,
-                    tripped=self.tripped,
-                )
-            )
+    def _check_switch(self, before: RouteState, event: events.Event) -> None:
+        """All traffic goes to enough healthy endpoints, or somebody has forced it there."""
+        was, now = before.rollout, self.state.rollout
+        had_switched = was is not None and was.switched
+        if now is not None and now.switched and not had_switched:
+            assert isinstance(event, Tick), "a switch needs to see whom it switches to"
+            assert self._is_ready(now.target)
+        if had_switched and now is not None and now.phase is Phase.DEGRADED:
+            assert self.state.stable == before.stable
+            assert self.state.weights == {before.stable: FULL}
+        if isinstance(event, events.Switch):
+            assert self.state.stable == event.to
+            assert self.state.shares == {event.to: FULL}
+            assert event.force or self._is_ready(event.to)
+
+    def _is_ready(self, version: str) -> bool:
+        strategy = self.spec.strategy
+        least = strategy.min_healthy_endpoints if isinstance(strategy, BlueGreenSpec) else 1
+        return (self.seen.count_healthy(version) or 0) >= least
+
+    @property
+    def seen(self) -> Observation:
+        return Observation(
+            applied=self.applied,
+            runs=self.runs,
+            gates=self.gates,
+            healthy=self.healthy,
+            tripped=self.tripped,
+            warmups=self.warmups,
+            endpoints=self.endpoints,
         )
+
+    def tick(self) -> Decision:
+        return self.hear(Tick(self.seen))
+
+    def tell(self, command: events.Event) -> None:
+        before = self.state
+        try:
+            self.hear(command)
+        except IllegalEventError:
+            assert self.state is before
 
     @rule(after=st.sampled_from([0.0, 1.0, 29.0, 60.0, 3_600.0]))
     def look(self, after: float) -> None:
@@ -187,19 +253,51 @@ class Route(RuleBasedStateMachine):
 
     @rule(command=COMMANDS)
     def say(self, command: events.Event) -> None:
-        before = self.state
-        try:
-            self.hear(command)
-        except IllegalEventError:
-            assert self.state is before
+        self.tell(command)
+
+    @rule(to=st.sampled_from([*VERSIONS, "v9"]), force=st.booleans())
+    def switch(self, to: str, force: bool) -> None:
+        self.tell(events.Switch(to=to, force=force, observation=self.seen))
+
+    @rule(force=st.booleans())
+    def roll_back_if_healthy(self, force: bool) -> None:
+        self.tell(events.Rollback(force=force, observation=self.seen))
 
     @rule(applied=st.booleans())
     def workers(self, applied: bool) -> None:
         self.applied = applied
 
-    @rule(version=st.sampled_from(VERSIONS), endpoints=st.integers(0, 2))
+    @rule(version=st.sampled_from(VERSIONS), endpoints=st.integers(0, 3))
     def probe(self, version: str, endpoints: int) -> None:
         self.healthy[version] = endpoints
+        self.endpoints.pop(version, None)
+
+    @rule(version=st.sampled_from(VERSIONS), health=st.lists(st.booleans(), max_size=4))
+    def probe_each(self, version: str, health: list[bool]) -> None:
+        self.endpoints[version] = tuple(
+            EndpointSeen(url=f"http://{version}-{n}", healthy=healthy, reason="down")
+            for n, healthy in enumerate(health)
+        )
+
+    @rule()
+    def heal(self) -> None:
+        self.endpoints.clear()
+        self.healthy = dict.fromkeys(VERSIONS, 3)
+
+    @rule(ticks=st.integers(1, 6))
+    def good_news(self, ticks: int) -> None:
+        """Without this hardly any route comes to the end of its way."""
+        self.heal()
+        self.applied, self.tripped = True, {}
+        for _ in range(ticks):
+            self.gates.update({id_: GateAnswer(open=True) for id_ in self.asked})
+            self.warmups.update({id_: WarmupOutcome(ok=True) for id_ in self.warmed})
+            self.tick()
+
+    @precondition(lambda self: self.warming)
+    @rule(ok=st.booleans())
+    def warm_up(self, ok: bool) -> None:
+        self.warmups[self.warmed[-1]] = WarmupOutcome(ok=ok, message="HTTP 500")
 
     @rule(version=st.sampled_from(VERSIONS))
     def trip(self, version: str) -> None:
@@ -266,6 +364,27 @@ class Route(RuleBasedStateMachine):
         assert all(id_ in known or id_ in self.runs for id_ in finished)
 
     @invariant()
+    def a_blue_green_target_has_no_traffic_before_the_switch_and_all_of_it_after(self) -> None:
+        rollout = self.state.rollout
+        if rollout is None or rollout.stage is None:
+            return
+        assert rollout.in_flight
+        holder = rollout.target if rollout.switched else self.state.stable
+        assert self.state.weights == {holder: FULL}
+
+    @invariant()
+    def a_warm_up_runs_only_while_a_rollout_waits_for_it(self) -> None:
+        rollout = self.state.rollout
+        ref = rollout.warmup if rollout is not None else None
+        left = {id_ for id_ in self.warming if ref is None or id_ != ref.id}
+        assert all(id_ in self.warmups for id_ in left)
+
+    @invariant()
+    def only_former_stable_versions_are_kept_warm(self) -> None:
+        assert set(self.state.warm) <= set(self.state.past)
+        assert self.state.stable not in self.state.past
+
+    @invariant()
     def the_step_is_one_of_the_steps(self) -> None:
         rollout = self.state.rollout
         if rollout is None or rollout.full:
@@ -285,5 +404,23 @@ class Route(RuleBasedStateMachine):
         return self.state.rollout.target if self.state.rollout is not None else None
 
 
+class Switching(Route):
+    """The same for a route that begins as blue-green, with a release to switch to."""
+
+    @initialize(strategy=BLUE_GREEN, gates=st.sampled_from([(), tuple(GateKind)]))
+    def begin(self, strategy: BlueGreenSpec, gates: tuple[GateKind, ...]) -> None:
+        route = RouteSpec(
+            route="chat", versions=VERSIONS, release="v2", strategy=strategy, gates=gates
+        )
+        super().begin(route, "v1")
+
+    @rule()
+    def wait_for_the_next_alarm(self) -> None:
+        self.now = next_at(self.spec, self.state) or self.now
+        self.tick()
+
+
 Route.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
 TestRoute = Route.TestCase
+Switching.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+TestSwitching = Switching.TestCase

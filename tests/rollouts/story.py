@@ -12,8 +12,27 @@ import msgspec
 
 from router.analysis.phases import OnDeadline
 from router.analysis.phases import Phase as RunPhase
-from router.rollouts.effects import AskGate, Decision, Effect, Note, Notify, StartRun, StopRun
-from router.rollouts.events import Event, GateAnswer, Observation, RunOutcome, Tick, Trip
+from router.rollouts.effects import (
+    AskGate,
+    Decision,
+    Effect,
+    Note,
+    Notify,
+    StartRun,
+    StopRun,
+    StopWarmUp,
+    WarmUp,
+)
+from router.rollouts.events import (
+    EndpointSeen,
+    Event,
+    GateAnswer,
+    Observation,
+    RunOutcome,
+    Tick,
+    Trip,
+    WarmupOutcome,
+)
 from router.rollouts.machine import advance
 from router.rollouts.phases import Phase, Reason
 from router.rollouts.rollout import Rollout
@@ -21,6 +40,7 @@ from router.rollouts.spec import (
     Analysis,
     AnalysisRef,
     Background,
+    BlueGreenSpec,
     CanarySpec,
     GateKind,
     Pause,
@@ -57,6 +77,21 @@ def canary(*steps: Step, background: int | None = None, **route: Any) -> RouteSp
     return RouteSpec(**(fields | route))
 
 
+def blue_green(route: dict[str, Any] | None = None, **strategy: Any) -> RouteSpec:
+    """A route with v1 to v4 that releases v2 by a switch."""
+    return canary(**{"strategy": BlueGreenSpec(**strategy), **(route or {})})
+
+
+def endpoints(*failing: str, healthy: int) -> tuple[EndpointSeen, ...]:
+    """So many healthy endpoints, then those that fail, each for this reason."""
+    good = [EndpointSeen(url=f"http://good-{n}:80", healthy=True) for n in range(healthy)]
+    bad = [
+        EndpointSeen(url=f"http://bad-{n}:80", healthy=False, reason=reason)
+        for n, reason in enumerate(failing)
+    ]
+    return (*good, *bad)
+
+
 class Story:
     """One route, its clock, and everything that its decisions have asked for."""
 
@@ -69,6 +104,8 @@ class Story:
         self.gates: dict[str, GateAnswer] = {}
         self.healthy: dict[str, int] = {}
         self.tripped: dict[str, Trip] = {}
+        self.warmups: dict[str, WarmupOutcome] = {}
+        self.endpoints: dict[str, tuple[EndpointSeen, ...]] = {}
         self.effects: list[Effect] = []
         self.notes: list[Note] = []
 
@@ -77,14 +114,7 @@ class Story:
     def tick(self, after: float = 0.0) -> Decision:
         """Let time pass, then look once."""
         self.now += after
-        seen = Observation(
-            applied=self.applied,
-            runs=self.runs,
-            gates=self.gates,
-            healthy=self.healthy,
-            tripped=self.tripped,
-        )
-        return self.hear(Tick(seen))
+        return self.hear(Tick(self.seen))
 
     def settle(self, after: float = 0.0) -> Story:
         """Let time pass, then look until nothing changes any more."""
@@ -125,6 +155,11 @@ class Story:
         )
         return self.settle()
 
+    def end_warm_up(self, *, ok: bool, message: str = "") -> Story:
+        """Let the newest warm-up come to this."""
+        self.warmups[self.warmed[-1].id] = WarmupOutcome(ok=ok, message=message)
+        return self.settle()
+
     def answer(self, *, open: bool, message: str = "") -> Story:  # noqa: A002  reads best
         """Answer the newest gate."""
         self.gates[self.asked[-1].id] = GateAnswer(open=open, message=message)
@@ -144,6 +179,18 @@ class Story:
         return self.settle()
 
     # -- what has come of it
+
+    @property
+    def seen(self) -> Observation:
+        return Observation(
+            applied=self.applied,
+            runs=self.runs,
+            gates=self.gates,
+            healthy=self.healthy,
+            tripped=self.tripped,
+            warmups=self.warmups,
+            endpoints=self.endpoints,
+        )
 
     @property
     def rollout(self) -> Rollout:
@@ -172,6 +219,14 @@ class Story:
         return [effect.id for effect in self.effects if isinstance(effect, StopRun)]
 
     @property
+    def warmed(self) -> list[WarmUp]:
+        return [effect for effect in self.effects if isinstance(effect, WarmUp)]
+
+    @property
+    def cooled(self) -> list[str]:
+        return [effect.id for effect in self.effects if isinstance(effect, StopWarmUp)]
+
+    @property
     def asked(self) -> list[AskGate]:
         return [effect for effect in self.effects if isinstance(effect, AskGate)]
 
@@ -180,4 +235,15 @@ class Story:
         return [(e.phase, e.reason) for e in self.effects if isinstance(e, Notify)]
 
 
-__all__ = ["ANALYSIS", "FOREVER", "QUALITY", "GateKind", "Story", "canary", "pause", "weight"]
+__all__ = [
+    "ANALYSIS",
+    "FOREVER",
+    "QUALITY",
+    "GateKind",
+    "Story",
+    "blue_green",
+    "canary",
+    "endpoints",
+    "pause",
+    "weight",
+]

@@ -206,9 +206,10 @@ def test_a_rollout_under_way_refuses_what_makes_no_sense() -> None:
     assert "paused by a person already" in str(refusal(story, events.Pause()))
 
 
-def test_a_blue_green_route_is_not_walked_by_hand() -> None:
-    story = Story(canary(strategy=BlueGreenSpec())).settle()
-    assert "switched" in str(refusal(story, events.Start()))
+def test_a_blue_green_route_is_started_by_hand_too() -> None:
+    story = Story(canary(strategy=BlueGreenSpec(), release=None)).settle()
+    story.say(events.Start(to="v3"))
+    assert (story.rollout.target, story.shares) == ("v3", {"v1": FULL})
 
 
 def test_start_without_a_release_needs_a_version() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from router.rollouts import events
 from router.rollouts.phases import Phase, Reason
 from router.rollouts.spec import BlueGreenSpec, CanarySpec, SetHeaderRoute, SetShadow
+from router.rollouts.stage import Stage
 from router.rollouts.status import status
 from router.snapshot import FULL, HeaderCondition
 from tests.rollouts.story import ANALYSIS, FOREVER, Story, canary, pause, weight
@@ -140,9 +141,11 @@ def test_without_a_strategy_a_person_may_start_it() -> None:
     assert story.state.stable == "v2"
 
 
-def test_a_blue_green_release_does_not_begin_by_itself() -> None:
-    story = Story(canary(strategy=BlueGreenSpec())).settle()
-    assert story.state.rollout is None
+def test_a_strategy_that_comes_to_a_rollout_without_one_is_walked_from_the_start() -> None:
+    story = Story(canary(strategy=None))
+    story.healthy = {"v2": 0}
+    story.settle().say(events.Start()).edit(strategy=BlueGreenSpec()).settle()
+    assert (story.rollout.stage, story.shares) == (Stage.HEALTH, {"v1": FULL})
 
 
 def test_a_strategy_that_leaves_the_configuration_does_not_promote() -> None:

@@ -27,13 +27,17 @@ TIMEOUT_S: Final = 20.0
 
 
 class Answered(NamedTuple):
-    """One answer: when its request was written (monotonic seconds), and what its head says."""
+    """One answer: when its request was written, what its head says, and when it had come.
+
+    Times are monotonic seconds.
+    """
 
     sent_at: float
     connection: int
     status: int
     version: str
     generation: int
+    answered_at: float
 
 
 class Load:
@@ -97,8 +101,16 @@ class Load:
         if status != 200 or version is None or generation is None:
             self.failures.append(f"{status}: {body[:200]!r}")
         else:
-            answer = Answered(sent_at, number, status, version[1].decode(), int(generation[1]))
-            self.answers.append(answer)
+            self.answers.append(
+                Answered(
+                    sent_at,
+                    number,
+                    status,
+                    version[1].decode(),
+                    int(generation[1]),
+                    time.monotonic(),
+                )
+            )
         return b"connection: close" not in head.lower()
 
 

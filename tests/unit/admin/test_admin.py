@@ -126,8 +126,10 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "weight": 2.75,
                 "wanted": None,
                 "model": "llama-0901",
+                "inFlight": 0,
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.2:8000", **half_healthy}],
+                "tripped": None,
             },
             {
                 "name": "v1",
@@ -135,8 +137,10 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "weight": 97.25,
                 "wanted": None,
                 "model": None,
+                "inFlight": 0,
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.1:8000", **half_healthy}],
+                "tripped": None,
             },
         ],
     }

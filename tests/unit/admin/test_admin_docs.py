@@ -96,4 +96,4 @@ async def test_every_example_is_understood(guarded: Admin, command: str) -> None
 
 
 def test_there_are_examples() -> None:
-    assert len(SHELL) == 9
+    assert len(SHELL) == 10

@@ -114,12 +114,20 @@ async def test_a_path_that_is_nearly_right_is_404(admin: Admin, path: str) -> No
 BODIES: Final = {
     "Weights": {"weights": {"v1": 95, "v2": 5}, "reason": "an example"},
     "Why": {"reason": "an example"},
+    "Back": {"reason": "an example", "force": False},
+    "Switch": {"reason": "an example", "to": "v2", "force": False},
     "StartWhy": {"reason": "an example", "to": "v2"},
     "Question": {"path": "/chat", "headers": {"x": "y"}, "body": {"model": "m"}},
 }
 # What JSON Schema cannot say: weights sum to 100, a reason stands in one of two places, a
 # version is one of the route's, `before` and `after` exclude each other.
-BEYOND_SCHEMAS: Final = {"setWeights", "releaseWeights", "startRollout", "listAuditEntries"}
+BEYOND_SCHEMAS: Final = {
+    "setWeights",
+    "releaseWeights",
+    "switchRoute",
+    "startRollout",
+    "listAuditEntries",
+}
 
 
 def pointed() -> dict[str, Any]:

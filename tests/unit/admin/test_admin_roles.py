@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.admin.operation import RANKS, Operation
-from router.admin.requests import Question, Weights
+from router.admin.requests import Question, Switch, Weights
 from router.admin.table import OPERATIONS
 from router.errors import ConfigError
 from tests.support.admin import SECRETS, Admin, admin_port, configuration, digest, tokens
@@ -37,6 +37,7 @@ def call_of(operation: Operation) -> tuple[str, str, dict[str, Any] | None]:
     bodies: dict[Any, dict[str, Any]] = {
         Weights: {"weights": {"v1": 100}, "reason": "a test"},
         Question: {"path": "/chat"},
+        Switch: {"to": "v2", "reason": "a test"},
         None: {},
     }
     body = bodies.get(operation.body, {"reason": "a test"})

@@ -54,8 +54,6 @@ WARNINGS = {
         "release: v1\nstrategy: {blueGreen: {minHealthyEndpoints: 2, "
         "autoPromotionEnabled: false, autoPromotionSeconds: 5}}",
         [
-            "strategy.blueGreen: is not built in yet: a new release waits for a person, who "
-            "switches by hand",
             "strategy.blueGreen: has no health probes to count healthy endpoints by: set `health`",
             'strategy.blueGreen.minHealthyEndpoints: version "v1" has 1 and can never be switched '
             "to",
@@ -89,13 +87,20 @@ WARNINGS = {
             "strategy.gates[1]: confirmTrafficIncrease is never asked: no step raises the weight",
         ],
     ),
-    "gates of a strategy without any": (
+    "blue-green that says what it wants": (
         "release: v1\nhealth: {}\n"
-        "strategy: {blueGreen: {}, gates: [{type: confirmRollout, url: http://g}]}",
+        "strategy: {blueGreen: {warmup: {path: /, body: {model: m}, requireModel: true}}, gates: "
+        "[{type: confirmRollout, url: http://g}, {type: confirmTrafficIncrease, url: http://g}]}",
+        [],
+    ),
+    "a model that nobody names": (
+        "release: v1\nhealth: {}\n"
+        "strategy: {blueGreen: {warmup: {path: /, body: {prompt: hi}, requireModel: true}}}",
         [
-            "strategy.blueGreen: is not built in yet: a new release waits for a person, who "
-            "switches by hand",
-            "strategy.gates[0]: confirmRollout is never asked: only a canary has gates so far",
+            'strategy.blueGreen.warmup.requireModel: version "v1" names no `model`, and the body '
+            "none either: never warm",
+            'strategy.blueGreen.warmup.requireModel: version "v2" names no `model`, and the body '
+            "none either: never warm",
         ],
     ),
     "shadow": (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from router import snapshot
 from router.config import Config, compile_snapshot, initial_state
 from router.errors import ConfigError
+from router.rollouts.rollout import Rollout
+from router.rollouts.stage import Stage
 from router.rollouts.state import Override, RouteState
 from router.snapshot import Balance, HeaderMatch, Role, StickyKind
 
@@ -274,3 +277,23 @@ def test_the_same_input_gives_the_same_snapshot(loads: Loads) -> None:
     config = loads(THREE)
     states = {"chat": initial_state(config.routes[0])}
     assert compile_snapshot(config, 3) == compile_snapshot(config, 3, states)
+
+
+def test_after_a_blue_green_switch_nothing_is_replayed_on_the_old_version(loads: Loads) -> None:
+    rollout = Rollout(
+        number=1,
+        target="v2",
+        release="v2",
+        started_s=0,
+        attempt_s=0,
+        step_s=0,
+        progress_s=0,
+        steps_digest="",
+        stage=Stage.SERVED,
+    )
+    state = RouteState(stable="v1", weights={"v2": 10_000}, rollout=rollout)
+    table = compile_snapshot(loads(THREE), 2, {"chat": state})
+    assert not table.routes[0].retry.canary_fallback
+    before = msgspec.structs.replace(rollout, stage=Stage.HEALTH)
+    state = RouteState(stable="v1", weights={"v1": 10_000}, rollout=before)
+    assert compile_snapshot(loads(THREE), 2, {"chat": state}).routes[0].retry.canary_fallback

@@ -309,30 +309,47 @@ def test_copies_are_said_not_to_happen_yet(plan: Plans) -> None:
     ]
 
 
-def test_a_blue_green_plan_tells_each_gate_and_that_a_person_switches(plan: Plans) -> None:
+def test_a_blue_green_plan_tells_each_stage(plan: Plans) -> None:
     strategy = """\
         strategy:
           blueGreen:
             minHealthyEndpoints: 3
-            warmup: {path: /v1/completions, requests: 2}
+            warmup: {path: /v1/completions, requests: 2, requireModel: true}
+            previewHeader: {header: x-preview, exact: always}
             prePromotionAnalysis: {templates: [{templateName: quality}]}
             autoPromotionSeconds: 60
             postPromotionAnalysis: {templates: [{templateName: quality}]}
         """
     found = plan(strategy, template(QUALITY))
-    assert found.summary == (
-        "blue-green to v2, at least 9m (1m of pauses, 8m of analysis), waits for a person"
-    )
+    assert found.summary == "blue-green to v2, at least 9m (1m of pauses, 8m of analysis)"
     assert [str(step) for step in found.steps] == [
-        "not built in yet: nothing of this happens by itself, a person switches",
-        "1. wait until v2 has 3 healthy endpoints",
-        "2. 2 warm-up requests to each endpoint",
+        "until the switch, requests with header x-preview reach v2",
+        "1. wait until v2 has 3 healthy endpoints, give up after 5m",
+        "2. 2 warm-up requests to each endpoint, which must list its model",
         "3. go on if quality is good, else give up (4m)",
         "4. wait 1m",
         "5. all traffic to v2",
         "6. switch back unless quality is good (4m)",
         "7. keep the old version warm for 1d",
     ]
+
+
+def test_a_blue_green_plan_tells_who_is_asked_and_when_a_person_switches(plan: Plans) -> None:
+    strategy = """\
+        strategy:
+          gates:
+          - {type: confirmRollout, url: "http://gate", interval: 10s}
+          - {type: confirmPromotion, url: "http://gate"}
+          blueGreen: {autoPromotionEnabled: false, keepWarmSeconds: 0}
+        """
+    found = plan(strategy)
+    assert [str(step) for step in found.steps] == [
+        "begins when gate confirmRollout opens (asked every 10s)",
+        "1. wait until v2 has 1 healthy endpoint, give up after 5m",
+        "2. wait until a person resumes",
+        "3. all traffic to v2, when gate confirmPromotion opens",
+    ]
+    assert len(found.waits_for) == 3
 
 
 def test_no_line_is_wider_than_a_terminal(plan: Plans) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from router.analysis.phases import OnDeadline
 from router.config import Config
 from router.config.rollout import rollout_spec
@@ -118,6 +120,68 @@ def test_a_blue_green_strategy_keeps_its_least_number_of_endpoints(loads: Loads)
     text = ROUTE + "  strategy: {blueGreen: {minHealthyEndpoints: 3}}\n"
     strategy = rollout_spec(loads(text).routes[0]).strategy
     assert strategy == spec.BlueGreenSpec(min_healthy_endpoints=3)
+
+
+def test_every_part_of_a_blue_green_strategy_reaches_the_spec(loads: Loads) -> None:
+    text = (
+        ROUTE
+        + """\
+  strategy:
+    blueGreen:
+      minHealthyEndpoints: 3
+      healthCheckRetries: 4
+      healthCheckInterval: 5s
+      previewHeader: {header: X-Preview, present: true}
+      warmup:
+        requests: 2
+        method: PUT
+        path: /v1/completions
+        body: {prompt: hi}
+        firstByte: 7s
+        requireModel: true
+      autoPromotionEnabled: false
+      autoPromotionSeconds: 60
+      prePromotionAnalysis:
+        templates: [{templateName: quality}]
+        deadline: 10m
+        onDeadline: abort
+      postPromotionAnalysis: {templates: [{templateName: quality}]}
+      keepWarmSeconds: 600
+"""
+    )
+    quality = spec.AnalysisRef(templates=("quality",))
+    assert rollout_spec(loads(text).routes[0]).strategy == spec.BlueGreenSpec(
+        min_healthy_endpoints=3,
+        health_check_retries=4,
+        health_check_interval_s=5.0,
+        preview=HeaderCondition(name="x-preview", match=HeaderMatch.PRESENT),
+        warmup=spec.Warmup(
+            requests=2,
+            method="PUT",
+            path="/v1/completions",
+            body='{"prompt":"hi"}',
+            first_byte_s=7.0,
+            require_model=True,
+        ),
+        auto_promotion_enabled=False,
+        auto_promotion_s=60.0,
+        pre_promotion=spec.Analysis(ref=quality, deadline_s=600.0, on_deadline=OnDeadline.ABORT),
+        post_promotion=spec.Analysis(ref=quality),
+        keep_warm_s=600.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [("'a: b'", "a: b"), ("[1, 2.5, null]", "[1,2.5,null]"), ("null", None)],
+)
+def test_the_body_of_a_warm_up_is_text_as_it_is_or_json(
+    loads: Loads, written: str, sent: str | None
+) -> None:
+    text = ROUTE + f"  strategy: {{blueGreen: {{warmup: {{path: /x, body: {written}}}}}}}\n"
+    warmup = rollout_spec(loads(text).routes[0]).blue_green.warmup
+    assert warmup is not None
+    assert warmup.body == sent
 
 
 def test_the_gates_are_those_that_have_a_webhook(loads: Loads) -> None:
