@@ -77,7 +77,7 @@ async def change_weights(folder: Path) -> None:
 
 async def switch_sides(folder: Path) -> None:
     """From the call of a switch until every worker has it, under requests and open streams."""
-    speed = {"time_scale": 1.0, "step_seconds": 0.05}
+    speed = {"time_scale": 1.0, "step_seconds": 0.05, "default_output_tokens": 1}
     with ExitStack() as stack:
         engines = {
             name: stack.enter_context(running_engine(name, **speed)) for name in ("v1", "v2")
@@ -85,7 +85,7 @@ async def switch_sides(folder: Path) -> None:
         urls = {name: engine.url for name, engine in engines.items()}
         router = stack.enter_context(running_router(folder, document(route(**urls), workers=2)))
         async with (
-            load(router.traffic, connections=60, pause_s=0.25) as running,
+            load(router.traffic, connections=60, pause_s=0.18) as running,
             _streams(router.traffic) as broken,
             httpx.AsyncClient(base_url=router.admin, trust_env=False) as admin,
         ):
