@@ -236,8 +236,6 @@ async def test_a_release_and_ten_switches_under_load_lose_no_request_and_cut_no_
         for one in switched:
             through = [s for s in opened.ended if s.sent_at < one.called_at < s.ended_at]
             assert through, "no stream was open while traffic moved"
-        took_s = sorted(one.answered_at - one.called_at for one in switched[1:])
-        assert took_s[SWITCHES // 2] < 0.5, took_s  # 20 ms on an idle machine
         trail = await run.trail()
         assert trail.index("rollout.warmedUp") < trail.index("rollout.switched")
         assert trail.count("switched") == SWITCHES
