@@ -15,7 +15,7 @@ from router.controller.plane import ControlPlane
 from router.dataplane.accesslog import AccessLogSettings
 from router.dataplane.server import DataPlane, DataPlaneSettings
 from router.link.client import TELEMETRY_INTERVAL_S
-from router.link.messages import Health
+from router.link.messages import Health, Pair
 from router.link.server import Applied
 from router.snapshot import Snapshot
 from router.store import create_store
@@ -95,6 +95,7 @@ class _Loopback:
     def connect(self) -> None:
         self._fleet.on_joined(self._who)
         self._dataplane.on_health = self._on_health
+        self._dataplane.on_pair = self._on_pair
 
     def publish(self, snapshot: Snapshot) -> None:
         self._dataplane.install(snapshot)
@@ -109,6 +110,10 @@ class _Loopback:
         while True:
             self._fleet.on_telemetry(self._who, self._dataplane.recorder.series())
             await asyncio.sleep(TELEMETRY_INTERVAL_S)
+
+    def _on_pair(self, pair: Pair) -> bool:
+        self._fleet.on_pair(pair)
+        return True
 
     def _on_health(self, changed: Health) -> None:
         self._fleet.on_health(self._who, changed)

@@ -47,6 +47,7 @@ async def _run(settings: WorkerSettings) -> None:
         on_drain=draining.set,
     )
     dataplane.on_health = link.report_health
+    dataplane.on_pair = link.report_pair
     following = asyncio.create_task(link.run())
     await _first((link.wait_installed(), draining.wait()))
     if not draining.is_set():

@@ -11,10 +11,8 @@ from router.config.address import EndpointUrl
 from router.config.models import (
     Breaker,
     HeaderRoute,
-    HeaderTest,
     Health,
     Limits,
-    MatchRule,
     Retry,
     Route,
     StickySource,
@@ -23,6 +21,7 @@ from router.config.models import (
     Version,
 )
 from router.config.root import Config
+from router.config.shadow import condition_of, is_shadow, rule_of, shadow_of
 from router.config.units import format_percent
 from router.errors import ConfigError
 from router.rollouts.state import RouteState
@@ -79,7 +78,7 @@ def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route
     return snapshot.Route(
         name=route.name,
         order=order,
-        rules=tuple(_rule(rule) for rule in route.match),
+        rules=tuple(rule_of(rule) for rule in route.match),
         versions=tuple(_version(route, name, state) for name in _newest_first(route, state)),
         sticky=tuple(_sticky(source) for source in route.sticky.by) if route.sticky else (),
         header_routes=(
@@ -92,6 +91,7 @@ def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route
         health=_health(route.health) if route.health is not None else None,
         limits=_limits(route.limits),
         breaker=_breaker(route.breaker) if route.breaker is not None else None,
+        shadow=shadow_of(route, state),
     )
 
 
@@ -119,7 +119,7 @@ def _shadow(route: Route) -> str | None:
 
 
 def _role(route: Route, name: str, state: RouteState) -> Role:
-    return Role.SHADOW if name == _shadow(route) else state.role(name)
+    return Role.SHADOW if is_shadow(route, state, name) else state.role(name)
 
 
 _CANARY_OR_RELEASE: Final = 0
@@ -187,23 +187,8 @@ def _tls(tls: Tls) -> snapshot.Tls:
     )
 
 
-def _rule(rule: MatchRule) -> snapshot.Rule:
-    return snapshot.Rule(
-        path=rule.path,
-        path_prefix=rule.prefix,
-        model=rule.model,
-        methods=rule.all_methods,
-        headers=tuple(_condition(header.name, header) for header in rule.headers),
-    )
-
-
-def _condition(name: str, test: HeaderTest) -> snapshot.HeaderCondition:
-    match, value = test.comparison
-    return snapshot.HeaderCondition(name=name, match=match, value=value)
-
-
 def _header_route(item: HeaderRoute) -> snapshot.HeaderRoute:
-    return snapshot.HeaderRoute(conditions=(_condition(item.header, item),), version=item.version)
+    return snapshot.HeaderRoute(conditions=(condition_of(item.header, item),), version=item.version)
 
 
 def _header_routes_of_steps(route: Route, state: RouteState) -> Iterator[snapshot.HeaderRoute]:

@@ -9,7 +9,6 @@ from router import snapshot
 from router.analysis.phases import OnDeadline
 from router.config.models import AnalysisRef, Canary, Route, Step, Strategy
 from router.config.models.analysis import Argument, InlineAnalysis
-from router.config.models.match import MatchRule
 from router.config.models.strategy import (
     BlueGreen,
     HeaderRouteMatch,
@@ -18,6 +17,7 @@ from router.config.models.strategy import (
     SetShadow,
     Warmup,
 )
+from router.config.shadow import rule_of
 from router.rollouts import spec
 from router.snapshot import HeaderMatch
 
@@ -162,19 +162,5 @@ def _shadow(step: SetShadow) -> spec.SetShadow:
     return spec.SetShadow(
         percent_bp=int(step.percent),
         version=step.version,
-        rules=tuple(_rule(rule) for rule in step.match),
-    )
-
-
-def _rule(rule: MatchRule) -> snapshot.Rule:
-    headers = [(header.name, *header.comparison) for header in rule.headers]
-    return snapshot.Rule(
-        path=rule.path,
-        path_prefix=rule.prefix,
-        model=rule.model,
-        methods=rule.all_methods,
-        headers=tuple(
-            snapshot.HeaderCondition(name=name, match=match, value=value)
-            for name, match, value in headers
-        ),
+        rules=tuple(rule_of(rule) for rule in step.match),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any, Final, Protocol
 
 from router.controller.readiness import Readiness, WorkerView, assess
-from router.link.messages import EndpointHealth, Health
+from router.link.messages import EndpointHealth, Health, Pair
 from router.snapshot import Snapshot
 from router.telemetry import families
 from router.telemetry.merge import Incarnation, Merger, View
@@ -40,6 +40,7 @@ class Fleet:
         self.when_tripped: Callable[[], None] = lambda: None
         self.when_applied: Callable[[], None] = lambda: None
         self.when_counts_jump: Callable[[], None] = lambda: None
+        self.when_paired: Callable[[Pair], None] = lambda _pair: None
         self.tell: Tell = _tell_nobody
         self._merger: Final = Merger()
         self._live: dict[str, WorkerView] = {}
@@ -157,6 +158,10 @@ class Fleet:
             if any(row.family == families.REQUESTS.name and row.value for row in series):
                 self.when_counts_jump()  # it served before it was connected to us
         self._merger.update(who, series)
+
+    def on_pair(self, pair: Pair) -> None:
+        """See `Listener`."""
+        self.when_paired(pair)
 
     def on_health(self, who: Incarnation, health: Health) -> None:
         """See `Listener`."""

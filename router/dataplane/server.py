@@ -22,7 +22,7 @@ from router.dataplane.frontends.native import NativeProtocol
 from router.dataplane.table import EMPTY, Installer, LiveVersion, Table
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import SWEEP_S
-from router.link.messages import EndpointHealth, Health, Trip
+from router.link.messages import EndpointHealth, Health, Pair, Trip
 from router.snapshot import Snapshot, SnapshotChange, apply
 from router.telemetry import families
 from router.telemetry.recorder import Series, WorkerRecorder
@@ -84,6 +84,7 @@ class DataPlane:
         self.watchers: Final = asgi.Watchers()
         self.draining = False
         self.on_health: Callable[[Health], None] | None = None
+        self.on_pair: Callable[[Pair], bool] = lambda _pair: False
         self._installer = Installer(self.recorder, self.clock, self.draw, self._tell_health)
         self._id_prefix = f"{random.getrandbits(48):012x}-".encode()
         self._next_id = 0

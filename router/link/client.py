@@ -32,6 +32,7 @@ from router.link.messages import (
     Health,
     Hello,
     Install,
+    Pair,
     Resync,
     Telemetry,
     Up,
@@ -124,6 +125,16 @@ class LinkClient:
             self._health_owed.set()  # all of it, with the next report that gets through
         else:
             self._send(changed)
+
+    def report_pair(self, pair: Pair) -> bool:
+        """Hand a pair to control; False, and nothing sent, if control is away or does not read."""
+        stream = self._stream
+        if stream is None or stream.is_closing():
+            return False
+        if stream.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            return False
+        stream.write(encode(pair))
+        return True
 
     def report_draining(self) -> None:
         """Tell control that this worker no longer counts as live."""

@@ -93,8 +93,53 @@ class Health(_Message, frozen=True, tag="health"):
     complete: bool = False
 
 
+Fields = list[tuple[str, str]]
+"""Header fields as they came, names in lower case."""
+
+
+class Captured(msgspec.Struct, frozen=True, array_like=True):
+    """What one version answered to a request that was copied.
+
+    `outcome` is answered, error, timeout or cancelled; `reason` says more of the others.  `status`
+    0: no answer began.  `fields` are the answer's header fields; `body` is the whole body, as it
+    was framed for HTTP/1.0.  Times in seconds from the moment the request was sent to the model
+    server; None: it did not come so far.
+    """
+
+    version: str
+    outcome: str
+    reason: str = ""
+    status: int = 0
+    fields: Fields = []
+    body: bytes = b""
+    first_byte_s: float | None = None
+    first_token_s: float | None = None
+    duration_s: float = 0.0
+
+
+class Pair(_Message, frozen=True, tag="pair"):
+    """One copied request, what its client got, and what the shadow (and a twin) answered.
+
+    `primary` is the stable version's answer, `twin` the same version's answer to the same
+    request asked a second time.  `request` is the body as the client sent it, None where it was
+    left out because the pair would have been too long.  `time_s`: since 1970 UTC.
+    """
+
+    route: str
+    request_id: str
+    time_s: float
+    generation: int
+    method: str
+    target: str
+    fields: Fields
+    request: bytes | None
+    primary: Captured
+    shadow: Captured
+    twin: Captured | None = None
+
+
 class Draining(_Message, frozen=True, tag="draining"):
     """This worker has begun to drain; it no longer counts as live."""
 
 
-Up = Hello | Ack | Resync | Telemetry | Health | Draining
+Up = Hello | Ack | Resync | Telemetry | Health | Pair | Draining

@@ -31,6 +31,7 @@ from router.link.messages import (
     Health,
     Hello,
     Install,
+    Pair,
     Resync,
     Telemetry,
     Up,
@@ -77,6 +78,9 @@ class Listener(Protocol):
 
     def on_health(self, who: Incarnation, health: Health) -> None:
         """Endpoints as a worker sees them."""
+
+    def on_pair(self, pair: Pair) -> None:
+        """Two answers to one request, to be compared."""
 
 
 class _Peer:
@@ -319,6 +323,8 @@ class LinkServer:
                 self._listener.on_telemetry(peer.who, message.series)
             case Health():
                 self._listener.on_health(peer.who, message)
+            case Pair():
+                self._listener.on_pair(message)
             case Draining():
                 self._on_draining(peer)
             case Hello():

@@ -39,6 +39,25 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.expires_s is not None and self.expires_s <= now
 
 
+class ShadowOverride(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shadow that a person has set; it replaces what configuration and steps say.
+
+    `percent_bp` 0: nothing is copied.  `noise_bp` None: as configured.
+    """
+
+    version: str
+    percent_bp: int
+    holder: str
+    reason: str
+    since_s: float
+    noise_bp: int | None = None
+
+    def __post_init__(self) -> None:
+        for share in (self.percent_bp, self.noise_bp or 0):
+            if not 0 <= share <= FULL:
+                raise ConfigError(f"a shadow's share of {share} is not in 0..{FULL} basis points")
+
+
 class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a route has come.
 
@@ -47,7 +66,7 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     release that was rolled back: it is not started again by itself.  `warm` says of former stable
     versions until when they are kept ready for the traffic.  `rollout` is the newest one,
     also after its end.  `lineage` says of each version where it comes from, as it was declared
-    when this state was made.
+    when this state was made.  `shadow` is a person's wish, if there is one.
     """
 
     stable: str
@@ -58,6 +77,7 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollout: Rollout | None = None
     lineage: dict[str, dict[str, Any]] = {}
     warm: dict[str, float] = {}
+    shadow: ShadowOverride | None = None
 
     def __post_init__(self) -> None:
         check_weights(self.weights)

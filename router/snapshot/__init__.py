@@ -60,6 +60,21 @@ class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of everything here: immutable, compared by value, cheap to send."""
 
 
+class SampleBy(StrEnum):
+    """What is chosen when not every request is copied to a shadow."""
+
+    REQUEST = "request"
+    STICKY_KEY = "stickyKey"
+
+
+class CredentialMode(StrEnum):
+    """Which credentials a copied request carries."""
+
+    KEEP = "keep"
+    STRIP = "strip"
+    REPLACE = "replace"
+
+
 class HeaderCondition(_Value, frozen=True):
     """One header that must be there with such a value; `present` ignores `value`."""
 
@@ -214,6 +229,53 @@ class Limits(_Value, frozen=True):
     max_inspect_bytes: int = 1024 * 1024
 
 
+class Credentials(_Value, frozen=True):
+    """What a copied request carries in `header`; a secret itself never stands in a snapshot.
+
+    With REPLACE the worker reads the value from an environment variable or a file of its own.
+    """
+
+    mode: CredentialMode = CredentialMode.KEEP
+    header: str = "authorization"
+    env: str | None = None
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mode is CredentialMode.REPLACE) != (self.env is not None or self.file is not None):
+            raise ConfigError("credentials are replaced by what an env or a file holds")
+
+
+class Shadow(_Value, frozen=True):
+    """A version that gets copies of the stable version's requests; no client sees its answers.
+
+    `percent_bp` of the requests that one of `rules` matches (none: all) are copied; by sticky
+    key, a conversation is copied whole or not at all.  `noise_bp` of the copied ones the stable
+    version answers a second time.  `max_concurrency`, `max_queue` and `max_per_hour` bound one
+    worker; `timeout_s` a copy in all, waiting included.  `stateful`: also copy calls that store
+    something or run tools.  `keep`: the copy outlives a client that goes away.
+    """
+
+    version: str
+    percent_bp: int = FULL
+    sample_by: SampleBy = SampleBy.REQUEST
+    rules: tuple[Rule, ...] = ()
+    stateful: bool = False
+    max_concurrency: int = 32
+    max_queue: int = 256
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_response_bytes: int = 8 * 1024 * 1024
+    max_per_hour: int | None = None
+    timeout_s: float = 120.0
+    keep: bool = False
+    credentials: Credentials = Credentials()
+    noise_bp: int = 0
+
+    def __post_init__(self) -> None:
+        for share in (self.percent_bp, self.noise_bp):
+            if not 0 <= share <= FULL:
+                raise ConfigError(f"a shadow's share of {share} is not in 0..{FULL} basis points")
+
+
 class BreakerLimits(_Value, frozen=True):
     """When a worker takes a failing version out of the split by itself; never the stable one.
 
@@ -246,6 +308,7 @@ class Route(_Value, frozen=True):
     health: Health | None = None
     limits: Limits = Limits()
     breaker: BreakerLimits | None = BreakerLimits()
+    shadow: Shadow | None = None
 
     def __post_init__(self) -> None:
         names = [version.name for version in self.versions]
@@ -256,6 +319,16 @@ class Route(_Value, frozen=True):
         for header_route in self.header_routes:
             if header_route.version not in names:
                 raise ConfigError(f"header route to unknown version {header_route.version}")
+        if self.shadow is not None:
+            self._check_shadow(self.shadow)
+
+    def _check_shadow(self, shadow: Shadow) -> None:
+        for version in self.versions:
+            if version.name == shadow.version:
+                if version.weight_bp:
+                    raise ConfigError(f"shadow {shadow.version} of {self.name} has traffic")
+                return
+        raise ConfigError(f"route {self.name} has no version {shadow.version} to be its shadow")
 
     @property
     def stable(self) -> Version:

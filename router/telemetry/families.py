@@ -225,11 +225,58 @@ ANALYSIS_RUNS: Final = Family(
     "router_analysis_runs", Kind.GAUGE, (), "Analysis runs without a verdict."
 )
 
+SHADOW_SAMPLED: Final = Family(
+    "router_shadow_sampled_total",
+    Kind.COUNTER,
+    _VERSION,
+    "Requests chosen to be copied; each ends in one outcome of model_shadow_requests_total.",
+)
+SHADOW_REQUESTS: Final = Family(
+    "model_shadow_requests_total",
+    Kind.COUNTER,
+    (*_VERSION, "outcome"),
+    "Copied requests by their end: answered, error, timeout, or dropped_ and why.",
+)
+SHADOW_IN_FLIGHT: Final = Family(
+    "router_shadow_in_flight", Kind.GAUGE, _VERSION, "Copied requests being answered now."
+)
+SHADOW_QUEUED: Final = Family(
+    "router_shadow_queued", Kind.GAUGE, ("route",), "Copied requests that wait for a place."
+)
+SHADOW_PAIRS_DROPPED: Final = Family(
+    "router_shadow_pairs_dropped_total",
+    Kind.COUNTER,
+    ("route", "reason"),
+    "Pairs of answers that were not compared: size, link, queue.",
+)
+SHADOW_COMPARISONS: Final = Family(
+    "model_shadow_comparisons_total",
+    Kind.COUNTER,
+    (*_VERSION, "verdict"),
+    "Compared pairs: match, within_noise, mismatch, error; the stable version's are its twins.",
+)
+SHADOW_LATENCY: Final = Family(
+    "model_shadow_latency_difference_seconds",
+    Kind.HISTOGRAM,
+    _VERSION,
+    "Duration of the shadow's answer minus that of the stable version's.",
+    (-30, -10, -5, -2, -1, -0.5, -0.2, -0.1, -0.05, -0.02, -0.01, 0,
+     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)  # fmt: skip
+SHADOW_RECORDED: Final = Family(
+    "router_shadow_recorded_total",
+    Kind.COUNTER,
+    ("route", "result"),
+    "Pairs to be recorded: written, pruned by retention, lost because the store did not answer.",
+)
+
 ALL: Final = (
     REQUESTS, ERRORS, DURATION, FIRST_BYTE, FIRST_TOKEN, INTER_CHUNK, TOKENS, FINISH_REASONS,
     IN_FLIGHT, WEIGHT, OVERHEAD, RETRIES, FALLBACKS, ENDPOINT_HEALTHY, UNROUTED, REFUSALS, QUEUED,
     QUEUE_FULL, CONNECTIONS, UPSTREAM_CONNECTIONS, LOOP_DELAY, LOG_DROPPED, GENERATION, RELOADS,
     WORKER_RESTARTS, EVENT_SUBSCRIBERS, EVENT_SUBSCRIBERS_CUT, STORE_FAILURES, LOGIN_FAILURES,
-    BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS,
+    BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS, SHADOW_SAMPLED, SHADOW_REQUESTS,
+    SHADOW_IN_FLIGHT, SHADOW_QUEUED, SHADOW_PAIRS_DROPPED, SHADOW_COMPARISONS, SHADOW_LATENCY,
+    SHADOW_RECORDED,
 )  # fmt: skip
 BY_NAME: Final = {family.name: family for family in ALL}

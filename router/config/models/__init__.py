@@ -33,7 +33,7 @@ from router.config.models.route import (
     Version,
 )
 from router.config.models.server import AccessLog, Auth, Door, LogMode, Role, Server, Token
-from router.config.models.shadow import Shadow
+from router.config.models.shadow import OnCancel, Shadow
 from router.config.models.strategy import (
     BlueGreen,
     Canary,
@@ -68,6 +68,7 @@ __all__ = [
     "Manifest",
     "MatchRule",
     "Notification",
+    "OnCancel",
     "OnDeadline",
     "OutsideHeader",
     "Pause",

@@ -17,13 +17,7 @@ from router.config.fields import (
     Text,
 )
 from router.config.models.match import MatchRule
-
-
-class SampleBy(StrEnum):
-    """What is chosen when not everything is copied."""
-
-    REQUEST = "request"
-    STICKY_KEY = "stickyKey"
+from router.snapshot import CredentialMode, SampleBy
 
 
 class OnCancel(StrEnum):
@@ -31,14 +25,6 @@ class OnCancel(StrEnum):
 
     CANCEL = "cancel"
     KEEP = "keep"
-
-
-class CredentialMode(StrEnum):
-    """Which credentials the copy carries."""
-
-    KEEP = "keep"
-    STRIP = "strip"
-    REPLACE = "replace"
 
 
 class Prompts(StrEnum):
