@@ -10,6 +10,7 @@
 `replies`    answers of the router's own
 `admission`  how many may be in at once
 `table`      the snapshot brought to life
+`draining`   versions that have lost their traffic, and what still runs on them
 `upstream`   connections to model servers, endpoints, probes
 
 It imports nothing of the control plane, never blocks and never waits for it.

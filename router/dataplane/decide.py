@@ -64,6 +64,7 @@ class Plan:
     __slots__ = (
         "_starts",
         "boundary",
+        "copied",
         "destinations",
         "in_path",
         "inspects",
@@ -82,6 +83,8 @@ class Plan:
         self.boundary: Final = form_boundary(head.field(b"content-type") or b"")
         self.destinations: Final[dict[str | None, Destination]] = {}
         self._starts: dict[tuple[LiveVersion, Place], bytes] = {}
+        self.copied: object = None
+        """Room for what a mirror makes of the head (`mirror.request.CopiedHead`)."""
         self.last_version: LiveVersion | None = None
         self.last_place: Place | None = None
         self.last_start = b""
@@ -106,7 +109,7 @@ class Plan:
                 self._starts.clear()
             start = self._starts[key] = request_start(
                 head,
-                target=self._target(head, version, endpoint.base_path),
+                target=self.target(head, version, endpoint.base_path),
                 authority=endpoint.authority or head.host or endpoint.origin.authority,
                 kept=head.kept_without(route.steering) if route.steering else head.kept,
                 extra=forwarded + b"x-request-id: ",
@@ -114,7 +117,7 @@ class Plan:
         self.last_version, self.last_place, self.last_start = version, endpoint.place, start
         return start
 
-    def _target(self, head: RequestHead, version: LiveVersion, base_path: bytes) -> bytes:
+    def target(self, head: RequestHead, version: LiveVersion, base_path: bytes) -> bytes:
         """Base path, and the version's own name of the model where the path has one."""
         target = head.target
         if version.spec.model is not None and self.in_path is not None:

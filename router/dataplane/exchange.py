@@ -47,10 +47,13 @@ from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
 from router.telemetry.recorder import count
 
 if TYPE_CHECKING:
+    from router.dataplane.mirror.copy import Copy
     from router.dataplane.server import DataPlane
 
 NEVER: Final = float("inf")
 LOOK_AHEAD: Final = 16 * 1024
+_WHOLE_ANSWERS: Final = (None, FailureReason.UPSTREAM_5XX, FailureReason.STREAM_ERROR)
+"""What can be said against an answer that came to its end all the same."""
 COPY_UP_TO: Final = 32 * 1024
 """Up to so many bytes, joining a head with its body costs less than a second write."""
 
@@ -74,6 +77,7 @@ class Exchange:
         "_held",
         "_kept_whole",
         "_looked_ahead",
+        "_mirrored",
         "_pending",
         "_pieces",
         "_plan",
@@ -132,6 +136,7 @@ class Exchange:
         self._attempts = 0
         self._stale_retried = False
         self._sent_at = 0.0  # 0: no model server can have seen the request
+        self._mirrored: Copy | None = None
         # relay
         self._first_byte_at = 0.0  # 0: no answer has begun
         self._relay: StreamRelay | AnswerRelay | None = None
@@ -179,6 +184,8 @@ class Exchange:
             return
         self._received += len(body)
         self._body_complete = complete
+        if self._mirrored is not None:
+            self._mirrored.feed(body, complete)
         destination = self._destination
         limits = destination.route.spec.limits if destination is not None else None
         if limits is not None and self._received > limits.max_body_bytes:
@@ -404,6 +411,8 @@ class Exchange:
         connection.send(self, head.method, data, complete)
         if large:
             connection.send_body(large, complete=complete)
+        if route.mirror is not None and self._mirrored is None and self._attempts == 1:
+            self._mirror(route, version)
         if self._received > route.max_replay_bytes:
             self._drop_copy()
         plane = self._plane
@@ -415,6 +424,27 @@ class Exchange:
             self._client.ask_for_body()
             self._client.resume_reading()
         plane.observe_request_overhead(now - self.started_at)
+
+    def _mirror(self, route: LiveRoute, version: LiveVersion) -> None:
+        """Have the request copied to the route's shadow, if it is chosen: the client's is sent."""
+        mirror, client = route.mirror, self._client
+        assert mirror is not None
+        body = self._pieces[0]
+        copy = mirror.sample(
+            self._plan,
+            self._head,
+            self._fields,
+            route,
+            version,
+            body,
+            self._content_length,
+            self._request_id,
+            client.forwarded,
+        )
+        if copy is not None:
+            self._mirrored = copy
+            self._client = copy.tap(client)
+            copy.feed(body, self._body_complete)
 
     def _start_unsized(self, start: bytes, body: bytes) -> bytes:
         """The forwarded head of a request without Content-Length, and what is there of a body."""
@@ -778,8 +808,30 @@ class Exchange:
         elif self._queued:
             self._queued = False
             self._held_route.admission.give_up(self)
+        if self._mirrored is not None:
+            self._tell_mirror(self._mirrored, now)
         if self._failure is not None or status >= 500 or not plane.log.silent:
             self._log(now)
+
+    def _tell_mirror(self, copy: "Copy", now: float) -> None:
+        self._mirrored = None
+        failure, version = self._failure, self._version
+        if self.status == CLIENT_GONE_STATUS:
+            outcome = "cancelled"
+        elif failure is FailureReason.TIMEOUT:
+            outcome = "timeout"
+        elif failure in _WHOLE_ANSWERS and self._first_byte_at:
+            outcome = "answered"
+        else:
+            outcome = "error"
+        copy.on_primary_ended(
+            version.spec.name if version is not None else "",
+            self.status,
+            outcome,
+            failure.value if failure is not None else "",
+            self._sent_at,
+            now,
+        )
 
     def _log(self, now: float) -> None:
         log = self._plane.log

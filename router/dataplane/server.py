@@ -17,8 +17,10 @@ import uvicorn
 
 from router.clock import Clock, SystemClock
 from router.dataplane.accesslog import AccessLog, AccessLogSettings
+from router.dataplane.draining import Drains
 from router.dataplane.frontends import asgi
 from router.dataplane.frontends.native import NativeProtocol
+from router.dataplane.mirror import Mirrors
 from router.dataplane.table import EMPTY, Installer, LiveVersion, Table
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import SWEEP_S
@@ -79,13 +81,17 @@ class DataPlane:
         self.pseudonym: Final = settings.pseudonym.lower().encode()
         self.table: Table = EMPTY
         self.active: Final[set[Exchange]] = set()
+        self.drains: Final = Drains()
         self.connections: Final[set[Connection]] = set()
         self.peers: Final = asgi.Peers()
         self.watchers: Final = asgi.Watchers()
         self.draining = False
         self.on_health: Callable[[Health], None] | None = None
         self.on_pair: Callable[[Pair], bool] = lambda _pair: False
-        self._installer = Installer(self.recorder, self.clock, self.draw, self._tell_health)
+        self._mirrors: Final = Mirrors(self)
+        self._installer = Installer(
+            self.recorder, self.clock, self.draw, self._tell_health, self._mirrors
+        )
         self._id_prefix = f"{random.getrandbits(48):012x}-".encode()
         self._next_id = 0
         self._ticks = 0
@@ -101,7 +107,9 @@ class DataPlane:
 
     def install(self, snapshot: Snapshot) -> None:
         """Serve this snapshot; the one assignment makes it atomic for requests."""
-        self.table = self._installer.install(snapshot, self.table)
+        old = self.table
+        self.table = self._installer.install(snapshot, old)
+        self.drains.follow(old, self.table, now=self.now(), wall=self.clock.wall())
 
     def change(self, change: SnapshotChange) -> bool:
         """Serve what the change makes of the present snapshot; False if it does not fit it."""
@@ -155,8 +163,9 @@ class DataPlane:
         """What is not counted but looked at: connections and queues."""
         worker = self.settings.worker
         idle = busy = connecting = 0
-        for origin in self._installer.origins.values():
-            now_idle, now_busy, now_connecting = origin.pool.statistics()
+        pools = [origin.pool for origin in self._installer.origins.values()]
+        for pool in [*pools, *(pool for mirror in self._mirrors for pool in mirror.pools)]:
+            now_idle, now_busy, now_connecting = pool.statistics()
             idle, busy, connecting = idle + now_idle, busy + now_busy, connecting + now_connecting
         states = (("idle", idle), ("busy", busy), ("connecting", connecting))
         rows = [
@@ -168,6 +177,10 @@ class DataPlane:
             Series(families.QUEUED.name, (name,), route.admission.queued)
             for name, route in self.table.routes.items()
             if route.admission.queued
+        ]
+        rows += [
+            Series(families.SHADOW_QUEUED.name, (mirror.route,), mirror.queued)
+            for mirror in self._mirrors
         ]
         return rows
 
@@ -194,6 +207,11 @@ class DataPlane:
         """A message broke HTTP."""
         key = (status, reason)
         self.recorder.refusals[key] = self.recorder.refusals.get(key, 0) + 1
+
+    def count_pair_dropped(self, route: str, reason: str) -> None:
+        """Two answers will not be compared."""
+        key = (route, reason)
+        self.recorder.pairs_dropped[key] = self.recorder.pairs_dropped.get(key, 0) + 1
 
     def count_queue_refusal(self, route: str, reason: str) -> None:
         """Admission refused a request."""
@@ -226,6 +244,9 @@ class DataPlane:
         self.idle_due = now + self.settings.keep_alive_s
         for exchange in [each for each in self.active if each.deadline <= now]:
             exchange.on_deadline()
+        self._mirrors.tick(now)
+        if self.drains.due <= now:
+            self.drains.end_due(self.active, now)
         self._ticks += 1
         if self._ticks % _SWEEP_EVERY == 0:
             for connection in [each for each in self.connections if each.deadline <= now]:

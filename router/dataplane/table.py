@@ -9,7 +9,7 @@ one, never a mixture.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Set
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -34,6 +34,9 @@ from router.routing.split import Rotation, Split, choose_by_key
 from router.routing.sticky import StickyKey
 from router.snapshot import Balance, BreakerLimits, Endpoint, Health, Role, Route, Snapshot, Version
 from router.telemetry.recorder import RoleCounts, VersionRecorder, WorkerRecorder
+
+if TYPE_CHECKING:
+    from router.dataplane.mirror import Mirror, Mirrors
 
 Draw = Callable[[], float]
 OnHealth = Callable[[EndpointState], None]
@@ -133,6 +136,7 @@ class LiveRoute:
         "idle_s",
         "max_body_bytes",
         "max_replay_bytes",
+        "mirror",
         "renames",
         "rotation",
         "spec",
@@ -173,6 +177,7 @@ class LiveRoute:
         self.max_replay_bytes: Final = spec.limits.max_replay_bytes
         self.first_byte_s: Final = spec.timeouts.first_byte_s
         self.idle_s: Final = spec.timeouts.idle_s
+        self.mirror: Mirror | None = None
         if old is not None and old.spec.retry == spec.retry:
             self.budget: RetryBudget = old.budget
         else:
@@ -259,8 +264,14 @@ class Installer:
     """Makes tables out of snapshots, and keeps what outlives them."""
 
     def __init__(
-        self, recorders: WorkerRecorder, clock: Clock, draw: Draw, on_health: OnHealth
+        self,
+        recorders: WorkerRecorder,
+        clock: Clock,
+        draw: Draw,
+        on_health: OnHealth,
+        mirrors: "Mirrors",
     ) -> None:
+        self._mirrors = mirrors
         self._recorders = recorders
         self._clock = clock
         self._draw = draw
@@ -284,6 +295,7 @@ class Installer:
         for route in replaced:
             self._retire(route)
         if replaced:
+            self._mirrors.keep(routes.keys())
             live = {(route.spec.name, name) for route in routes.values() for name in route.versions}
             self._recorders.forget(live)
         return Table(snapshot, routes, old)
@@ -299,11 +311,13 @@ class Installer:
         """Close upstream connections that are idle too long."""
         for origin in self.origins.values():
             origin.pool.sweep()
+        self._mirrors.sweep()
 
     def close(self) -> None:
         """End probes, look-ups and idle connections."""
         for prober in self._probers.values():
             prober.close()
+        self._mirrors.close()
         for origin in self.origins.values():
             origin.close()
 
@@ -314,7 +328,9 @@ class Installer:
             )
             for version in spec.versions
         }
-        return LiveRoute(spec, versions, old, self._clock.monotonic())
+        route = LiveRoute(spec, versions, old, self._clock.monotonic())
+        self._mirrors.install(route)
+        return route
 
     def _make_version(self, spec: Route, version: Version, old: LiveVersion | None) -> LiveVersion:
         live = LiveVersion(spec, version, self._recorders)

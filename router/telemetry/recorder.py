@@ -155,6 +155,33 @@ class VersionRecorder:
         yield Series(families.IN_FLIGHT.name, version, self.in_flight)
 
 
+class ShadowRecorder:
+    """What is counted of the copies that one version of one route was sent."""
+
+    __slots__ = ("changed", "in_flight", "outcomes", "route", "sampled", "version")
+
+    def __init__(self, route: str, version: str) -> None:
+        self.route: Final = route
+        self.version: Final = version
+        self.sampled = 0
+        self.in_flight = 0
+        self.outcomes: Final[dict[str, int]] = dict.fromkeys(("answered", "error", "timeout"), 0)
+        self.changed = True
+
+    def count(self, outcome: str) -> None:
+        """A copy has ended."""
+        count(self.outcomes, outcome)
+        self.changed = True
+
+    def series(self) -> Iterator[Series]:
+        """All series of this recorder, in their wire form."""
+        version = (self.route, self.version)
+        yield Series(families.SHADOW_SAMPLED.name, version, self.sampled)
+        yield Series(families.SHADOW_IN_FLIGHT.name, version, self.in_flight)
+        for outcome, number in self.outcomes.items():
+            yield Series(families.SHADOW_REQUESTS.name, (*version, outcome), number)
+
+
 def count(counts: dict[str, int], key: str) -> None:
     """Add one to `counts[key]`."""
     counts[key] = counts.get(key, 0) + 1
@@ -171,8 +198,10 @@ class WorkerRecorder:
         self.unrouted: Final[dict[str, int]] = {}
         self.refusals: Final[dict[tuple[str, str], int]] = {}
         self.queue_refusals: Final[dict[tuple[str, str], int]] = {}
+        self.pairs_dropped: Final[dict[tuple[str, str], int]] = {}
         self.log_dropped = 0
         self._versions: dict[tuple[str, str], VersionRecorder] = {}
+        self._shadows: dict[tuple[str, str], ShadowRecorder] = {}
         self._live: set[tuple[str, str]] | None = None
 
     def version(self, route: str, version: str) -> VersionRecorder:
@@ -181,6 +210,14 @@ class WorkerRecorder:
         recorder = self._versions.get(key)
         if recorder is None:
             recorder = self._versions[key] = VersionRecorder(route, version)
+        return recorder
+
+    def shadow(self, route: str, version: str) -> ShadowRecorder:
+        """The recorder of the copies that one version is sent."""
+        key = (route, version)
+        recorder = self._shadows.get(key)
+        if recorder is None:
+            recorder = self._shadows[key] = ShadowRecorder(route, version)
         return recorder
 
     def fold(self) -> None:
@@ -204,6 +241,11 @@ class WorkerRecorder:
                 for key, recorder in self._versions.items()
                 if key in live or recorder.in_flight
             }
+            self._shadows = {
+                key: recorder
+                for key, recorder in self._shadows.items()
+                if key in live or recorder.in_flight
+            }
 
     def series(self, *, everything: bool = False) -> list[Series]:
         """What changed since the last call (all of it with `everything`), as absolute values."""
@@ -213,6 +255,10 @@ class WorkerRecorder:
             if recorder.changed or everything:
                 recorder.changed = recorder.in_flight > 0
                 rows.extend(recorder.series())
+        for shadow in self._shadows.values():
+            if shadow.changed or everything:
+                shadow.changed = shadow.in_flight > 0
+                rows.extend(shadow.series())
         rows.append(self.overhead_request.series(families.OVERHEAD, ("request",)))
         rows.append(self.overhead_response.series(families.OVERHEAD, ("response",)))
         rows.append(self.loop_delay.series(families.LOOP_DELAY, (self.worker,)))
@@ -223,4 +269,6 @@ class WorkerRecorder:
             rows.append(Series(families.REFUSALS.name, key, number))
         for key, number in self.queue_refusals.items():
             rows.append(Series(families.QUEUE_FULL.name, key, number))
+        for key, number in self.pairs_dropped.items():
+            rows.append(Series(families.SHADOW_PAIRS_DROPPED.name, key, number))
         return rows

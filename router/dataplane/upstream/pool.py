@@ -55,6 +55,10 @@ class Pool:
         self._closed = False
         self._sweeps = 0
 
+    def sibling(self) -> "Pool":
+        """Another pool to the same origin, for those whose requests must not take from this."""
+        return Pool(self._endpoint)
+
     def take(self) -> Connection | None:
         """An idle connection, or None."""
         idle = self._idle

@@ -1,0 +1,316 @@
+"""One route's shadow in one worker: what is sampled, and how much of it at a time.
+
+It outlives the generations, as an admission does: copies that run when a weight moves are
+neither lost nor doubled.
+
+Guarantees (tests/conformance/test_wire_mirror*.py):
+  * a worker holds at most `max_concurrency + max_queue` copies of a route, and at most
+    `MAX_HELD_BYTES` of them; what comes beyond is dropped and counted;
+  * sampled = answered + error + timeout + dropped, for the shadow and for its twins;
+  * nothing here raises into, waits for, or sends anything on the primary's way.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterator, Set
+from typing import TYPE_CHECKING, Final
+
+from router.dataplane.decide import Plan
+from router.dataplane.mirror.copy import Copy
+from router.dataplane.mirror.leg import Leg
+from router.dataplane.mirror.pair import make_pair
+from router.dataplane.mirror.request import Carried, CopiedHead
+from router.dataplane.table import LiveRoute, LiveVersion
+from router.dataplane.upstream.endpoint import Origin, OriginKey
+from router.dataplane.upstream.pool import Pool
+from router.http1.request import RequestHead
+from router.routing.body import BodyFields
+from router.routing.mirror import Sampler
+from router.snapshot import FULL, Role, Route, SampleBy, Shadow
+from router.telemetry.recorder import ShadowRecorder
+
+if TYPE_CHECKING:
+    from router.dataplane.server import DataPlane
+
+MAX_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Bodies that the copies of one route hold in one worker, requests and answers together."""
+
+_STARTS_AT_ONCE: Final = 4
+"""Copies sent in one turn of the loop: about 0.1 ms, then live requests have theirs."""
+_HOUR_S: Final = 3600.0
+
+
+class Mirror:
+    """See the module."""
+
+    def __init__(self, plane: "DataPlane", route: Route, shadow: Shadow) -> None:
+        self.plane: Final = plane
+        self.route: Final = route.name
+        self.spec = shadow
+        self.sampler = Sampler(route.name, shadow)
+        self.carried = Carried(shadow.credentials)
+        self.connect_s = route.timeouts.connect_s
+        self._copies: set[Copy] = set()
+        self._queue: deque[Copy] = deque()
+        self._pools: dict[OriginKey, Pool] = {}
+        self._running = 0
+        self._held = 0
+        self._pumping = False
+        self._closed = False
+        self._hour_began = plane.now()
+        self._this_hour = 0
+        self._versions: tuple[LiveVersion, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Mirror of {self.route} to {self.spec.version}: {self._running} running, "
+            f"{len(self._queue)} queued>"
+        )
+
+    def configure(self, route: Route, shadow: Shadow) -> None:
+        """Obey this from now on; copies that are under way go on."""
+        if shadow != self.spec:
+            self.spec = shadow
+            self.sampler = Sampler(route.name, shadow)
+            self.carried = Carried(shadow.credentials)
+        self.connect_s = route.timeouts.connect_s
+
+    def use(self, route: LiveRoute) -> None:
+        """Send to these versions from now on."""
+        names = (self.spec.version, route.stable)
+        self._versions = tuple(route.versions[name] for name in names)
+
+    def close(self) -> None:
+        """The route has no shadow any more: what is under way ends."""
+        self._closed = True
+        for copy in tuple(self._copies):
+            copy.drop("dropped_removed")
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    # -- sample ------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        plan: Plan,
+        head: RequestHead,
+        fields: BodyFields,
+        route: LiveRoute,
+        version: LiveVersion,
+        body: bytes,
+        length: int | None,
+        request_id: bytes,
+        forwarded: bytes,
+    ) -> Copy | None:
+        """Copy this request, or not; called once its primary is on its way.
+
+        `body` is what is there of the body, `length` its declared length.  Only requests of the
+        stable version are copied: with its answers the shadow's are compared.
+        """
+        if version.spec.role is not Role.STABLE or self._closed or self.plane.draining:
+            return None
+        summary = plan.copied
+        if type(summary) is not CopiedHead or summary.sampler is not self.sampler:
+            summary = plan.copied = CopiedHead(self.sampler, plan, head)
+        if not summary.fits(fields, body) or not self._chooses(route, head, fields):
+            return None
+        spec = self.spec
+        shadow = route.versions.get(spec.version)
+        if shadow is None:  # the request was decided on an older table
+            return None
+        recorder = self._recorder(shadow)
+        recorder.sampled += 1
+        recorder.changed = True
+        now = self.plane.now()
+        refusal = self._refusal(length if length is not None else len(body), now)
+        if refusal is not None:
+            recorder.count(refusal)
+            return None
+        self._this_hour += 1
+        copy = Copy(
+            self,
+            route,
+            summary,
+            head,
+            request_id,
+            forwarded,
+            plan.table.generation,
+            now + spec.timeout_s,
+        )
+        twin = version if self._wants_twin() else None
+        if twin is not None:
+            self._recorder(twin).sampled += 1  # told with its outcome
+        copy.ask(shadow, twin)
+        self._copies.add(copy)
+        return copy
+
+    def _chooses(self, route: LiveRoute, head: RequestHead, fields: BodyFields) -> bool:
+        key = None
+        if self.spec.sample_by is SampleBy.STICKY_KEY and route.sticky is not None:
+            key = route.sticky.find(head, fields)
+        return self.sampler.chooses(key, self.plane.draw)
+
+    def _wants_twin(self) -> bool:
+        noise = self.spec.noise_bp
+        return noise > 0 and self.plane.draw() * FULL < noise
+
+    def _refusal(self, length: int, now: float) -> str | None:
+        spec = self.spec
+        if self.carried.broken:
+            return "dropped_credentials"
+        if length > spec.max_body_bytes:
+            return "dropped_size"
+        if spec.max_per_hour is not None and not self._is_within_hour(spec.max_per_hour, now):
+            return "dropped_rate"
+        if len(self._copies) >= spec.max_concurrency + spec.max_queue:
+            return "dropped_queue" if spec.max_queue else "dropped_concurrency"
+        return "dropped_queue" if self._held >= MAX_HELD_BYTES else None
+
+    def _is_within_hour(self, most: int, now: float) -> bool:
+        if now >= self._hour_began + _HOUR_S:
+            self._hour_began, self._this_hour = now, 0
+        return self._this_hour < most
+
+    # -- the queue ---------------------------------------------------------------------------
+
+    def enqueue(self, copy: Copy) -> None:
+        """A copy is whole: send it when there is a place, but not before the loop's next turn."""
+        self._queue.append(copy)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        started = 0
+        while self._queue and self._running < self.spec.max_concurrency:
+            if started == _STARTS_AT_ONCE:
+                self._wake()
+                return
+            copy = self._queue.popleft()
+            if copy.runs:
+                self._running += 1
+                started += 1
+                copy.start()
+
+    def leave(self) -> None:
+        """A copy has given its place back."""
+        self._running -= 1
+        if self._queue:
+            self._wake()
+
+    def take(self, size: int) -> bool:
+        """Let copies hold so many bytes more, if there is room."""
+        if self._held + size > MAX_HELD_BYTES:
+            return False
+        self._held += size
+        return True
+
+    def pool(self, origin: Origin) -> Pool:
+        """Connections to a server that only copies use."""
+        pool = self._pools.get(origin.key)
+        if pool is None:
+            pool = self._pools[origin.key] = origin.pool.sibling()
+        return pool
+
+    # -- what becomes of copies --------------------------------------------------------------
+
+    def _recorder(self, version: LiveVersion) -> ShadowRecorder:
+        return self.plane.recorder.shadow(self.route, version.spec.name)
+
+    def on_leg_started(self, leg: Leg) -> None:
+        """A leg is under way."""
+        recorder = self._recorder(leg.version)
+        recorder.in_flight += 1
+        recorder.changed = True
+
+    def on_leg_ended(self, leg: Leg) -> None:
+        """A leg has its outcome."""
+        recorder = self._recorder(leg.version)
+        recorder.count(leg.outcome)
+        if leg.is_under_way:
+            recorder.in_flight -= 1
+
+    def settle(self, copy: Copy) -> None:
+        """A copy is over: hand its pair to control, if there is one."""
+        self._copies.discard(copy)
+        self._held -= copy.held
+        if copy.shadow.is_dropped or copy.primary.outcome == "cancelled":
+            return
+        pair = make_pair(copy, self.route, self.plane.clock.wall())
+        if pair is None:
+            self.plane.count_pair_dropped(self.route, "size")
+        elif not self.plane.on_pair(pair):
+            self.plane.count_pair_dropped(self.route, "link")
+
+    @property
+    def pools(self) -> Collection[Pool]:
+        """Its connections."""
+        return self._pools.values()
+
+    @property
+    def queued(self) -> int:
+        """Copies that wait for a place."""
+        return len(self._queue)
+
+    def expire(self, now: float) -> None:
+        """End what has run out of time."""
+        for copy in [each for each in self._copies if each.deadline <= now and each.runs]:
+            copy.expire()
+
+    def sweep(self) -> None:
+        """Close idle connections, and pools whose server is no longer there."""
+        known = {e.origin.key for version in self._versions for e in version.endpoints}
+        for key in [key for key in self._pools if key not in known]:
+            self._pools.pop(key).close()
+        for pool in self._pools.values():
+            pool.sweep()
+
+
+class Mirrors:
+    """Every mirror of one worker."""
+
+    def __init__(self, plane: "DataPlane") -> None:
+        self._plane: Final = plane
+        self._mirrors: Final[dict[str, Mirror]] = {}
+
+    def install(self, route: LiveRoute) -> None:
+        """Give a route of a new table its mirror, if it has a shadow."""
+        spec = route.spec
+        mirror = self._mirrors.get(spec.name)
+        if spec.shadow is None:
+            if mirror is not None:
+                self._mirrors.pop(spec.name).close()
+            return
+        if mirror is None:
+            mirror = self._mirrors[spec.name] = Mirror(self._plane, spec, spec.shadow)
+        else:
+            mirror.configure(spec, spec.shadow)
+        mirror.use(route)
+        route.mirror = mirror
+
+    def keep(self, routes: Set[str]) -> None:
+        """End the mirrors of routes that are gone."""
+        for name in self._mirrors.keys() - routes:
+            self._mirrors.pop(name).close()
+
+    def tick(self, now: float) -> None:
+        """End copies that have run out of time."""
+        for mirror in self._mirrors.values():
+            mirror.expire(now)
+
+    def sweep(self) -> None:
+        """Close idle connections."""
+        for mirror in self._mirrors.values():
+            mirror.sweep()
+
+    def close(self) -> None:
+        """End everything."""
+        self.keep(frozenset())
+
+    def __iter__(self) -> Iterator[Mirror]:
+        return iter(self._mirrors.values())
