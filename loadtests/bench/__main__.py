@@ -136,12 +136,16 @@ def _proxies(options: argparse.Namespace) -> list[Proxy]:
     """Return the chosen proxies; asked for many routes or endpoints, each door again so."""
     wanted = options.only or [YARDSTICK, *DOORS]
     found: list[Proxy] = [Nginx()] if YARDSTICK in wanted else []
+    if found and options.mirror:
+        found.append(Nginx(mirror=True))
     for door in (door for door in DOORS if door in wanted):
         found.append(Router(door))
         if options.routes:
             found.append(Router(door, routes=options.routes))
         if options.endpoints:
             found.append(Router(door, endpoints=options.endpoints))
+        if options.mirror:
+            found.append(Router(door, mirror=True))
     return found
 
 
@@ -178,6 +182,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, help="seconds of one slice (default 1)")
     add("--routes", type=int, help="each door also with this many routes")
     add("--endpoints", type=int, help="each door also with this many endpoints in v1")
+    add("--mirror", action="store_true", help="each proxy also copying every request to a shadow")
     add(
         "--rate",
         type=float,

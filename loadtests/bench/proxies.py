@@ -92,8 +92,15 @@ http {{
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
-      proxy_request_buffering off;
+      proxy_request_buffering {buffering};
+      {mirror}
       proxy_pass http://$version;
+    }}
+    location = /mirror {{
+      internal;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_pass http://v2$request_uri;
     }}
   }}
 }}
@@ -101,16 +108,25 @@ http {{
 
 
 class Nginx:
-    """The yardstick: Debian's nginx, one worker, split_clients 95/5."""
+    """The yardstick: Debian's nginx, one worker, split_clients 95/5.
 
-    name = "nginx"
+    With `mirror` it copies every request as well; for that it has to buffer their bodies.
+    """
+
+    def __init__(self, *, mirror: bool = False) -> None:
+        self._mirror = mirror
+        self.name = "nginx mirror" if mirror else "nginx"
 
     def prepare(self, folder: Path, upstream: list[Address]) -> Launch:
         """Write nginx.conf; everything it writes itself goes to `folder` too."""
         address = free_address()
         server, listen = ("{}:{}".format(*each) for each in (upstream[0], address))
         config = folder / "nginx.conf"
-        config.write_text(_NGINX.format(folder=folder, server=server, listen=listen))
+        mirroring = {
+            "mirror": "mirror /mirror;" if self._mirror else "",
+            "buffering": "on" if self._mirror else "off",
+        }
+        config.write_text(_NGINX.format(folder=folder, server=server, listen=listen, **mirroring))
         folder.chmod(0o711)  # started by root, nginx's worker is somebody else
         command = ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)]
         return Launch(command, address, f"{address.url}/ready")
@@ -120,11 +136,15 @@ class Router:
     """This repository's router: one worker behind its supervisor, one of its doors.
 
     With several `routes` they differ in `model` only, and the load asks for the last one;
-    with several `endpoints` they are addresses of the same upstream, all in v1.
+    with several `endpoints` they are addresses of the same upstream, all in v1.  With `mirror`
+    v1 has all traffic and v2 is its shadow: every request is copied, and its pair goes to control.
     """
 
-    def __init__(self, door: str, *, routes: int = 1, endpoints: int = 1) -> None:
+    def __init__(
+        self, door: str, *, routes: int = 1, endpoints: int = 1, mirror: bool = False
+    ) -> None:
         self._door = door
+        self._mirror = mirror
         self._routes = routes
         self._endpoints = endpoints
         self.name = door
@@ -132,6 +152,8 @@ class Router:
             self.name += f" {routes} routes"
         if endpoints > 1:
             self.name += f" {endpoints} endpoints"
+        if mirror:
+            self.name += " mirror"
 
     def prepare(self, folder: Path, upstream: list[Address]) -> Launch:
         """Write the router's configuration."""
@@ -171,4 +193,11 @@ class Router:
             "versions": {"v1": {"endpoints": first}, "v2": {"endpoints": first[:1]}},
             "initialWeights": {"v1": 95, "v2": 5},
         }
+        if self._mirror:
+            # Room enough that no copy is dropped: a drop would cost next to nothing.
+            route |= {
+                "initialWeights": {"v1": 100},
+                "release": "v1",
+                "shadow": {"version": "v2", "maxConcurrency": 2_000, "maxQueue": 2_000},
+            }
         return json.dumps(route)
