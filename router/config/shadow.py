@@ -71,6 +71,7 @@ def _compiled(shadow: Shadow) -> snapshot.Shadow:
         max_body_bytes=shadow.max_body_bytes,
         max_response_bytes=shadow.max_response_bytes,
         max_per_hour=shadow.max_per_hour,
+        max_pairs_per_s=shadow.max_pairs_per_second,
         timeout_s=shadow.timeout_s,
         keep=shadow.on_cancel is OnCancel.KEEP,
         credentials=snapshot.Credentials(

@@ -440,6 +440,7 @@ class Exchange:
             self._content_length,
             self._request_id,
             client.forwarded,
+            repeatable=self._destination is not None and self._destination.repeatable,
         )
         if copy is not None:
             self._mirrored = copy

@@ -145,7 +145,8 @@ class Version(_Value, frozen=True):
     """One version of the model behind a route; `model` is its name on its own servers.
 
     `trial` counts the attempts to make it stable: what a breaker has seen in one attempt says
-    nothing about the next.
+    nothing about the next.  `drain_until_s`: what was begun while it had traffic ends then
+    (seconds since 1970 UTC); None: when it is done.
     """
 
     name: str
@@ -154,10 +155,13 @@ class Version(_Value, frozen=True):
     endpoints: tuple[Endpoint, ...]
     model: str | None = None
     trial: int = 0
+    drain_until_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight_bp <= FULL:
             raise ConfigError(f"weight {self.weight_bp} of {self.name} is not in 0..{FULL}")
+        if self.weight_bp and self.drain_until_s is not None:
+            raise ConfigError(f"version {self.name} has traffic and cannot drain")
         if not self.endpoints:
             raise ConfigError(f"version {self.name} has no endpoint")
 
@@ -251,7 +255,7 @@ class Shadow(_Value, frozen=True):
     `percent_bp` of the requests that one of `rules` matches (none: all) are copied; by sticky
     key, a conversation is copied whole or not at all.  `noise_bp` of the copied ones the stable
     version answers a second time.  `max_concurrency`, `max_queue` and `max_per_hour` bound one
-    worker; `timeout_s` a copy in all, waiting included.  `stateful`: also copy calls that store
+    worker, and so does `max_pairs_per_s`: the copies whose answers are compared; `timeout_s` a copy in all, waiting included.  `stateful`: also copy calls that store
     something or run tools.  `keep`: the copy outlives a client that goes away.
     """
 
@@ -265,6 +269,7 @@ class Shadow(_Value, frozen=True):
     max_body_bytes: int = 8 * 1024 * 1024
     max_response_bytes: int = 8 * 1024 * 1024
     max_per_hour: int | None = None
+    max_pairs_per_s: float = 100.0
     timeout_s: float = 120.0
     keep: bool = False
     credentials: Credentials = Credentials()

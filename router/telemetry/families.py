@@ -247,7 +247,7 @@ SHADOW_PAIRS_DROPPED: Final = Family(
     "router_shadow_pairs_dropped_total",
     Kind.COUNTER,
     ("route", "reason"),
-    "Pairs of answers that were not compared: size, link, queue.",
+    "Pairs of answers that were not compared: rate, size, link, queue, late.",
 )
 SHADOW_COMPARISONS: Final = Family(
     "model_shadow_comparisons_total",

@@ -123,6 +123,8 @@ class Shadow(Section):
     """Longer answers are not read to their end."""
     max_per_hour: int | None = Field(default=None, ge=1)
     """At most so many copies in an hour, in each worker."""
+    max_pairs_per_second: float = Field(default=100.0, gt=0)
+    """So many copies a second are compared, in each worker; the others are sent and counted."""
     timeout_s: PositiveDuration = Field(default=120.0, alias="timeout")
     """How long a copy may take in all."""
     on_cancel: OnCancel = OnCancel.CANCEL

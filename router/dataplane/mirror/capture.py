@@ -10,14 +10,13 @@ Take = Callable[[int], bool]
 """Asks for room for so many bytes more; False: there is none."""
 
 
-def _take_nothing(_size: int) -> bool:
-    return False
-
-
 class Capture:
-    """Times are the worker's clock; 0: it did not come so far.
+    """`take` None: nothing is kept, only measured.
 
-    `whole` turns False when the answer was too long to be kept; what was kept is let go then.
+    Times are the worker's clock; 0: it did not come so far.
+
+    `whole` turns False when the answer was too long, or there was no room to keep it; what was
+    kept is let go then.
     """
 
     __slots__ = (
@@ -32,7 +31,7 @@ class Capture:
         "whole",
     )
 
-    def __init__(self, limit: int, take: Take) -> None:
+    def __init__(self, limit: int, take: Take | None) -> None:
         self._limit: Final = limit
         self._take = take
         self._observer: StreamObserver | None = None
@@ -43,16 +42,21 @@ class Capture:
         self.began_at = 0.0
         self.token_at = 0.0
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is longer than the bound of one answer."""
+        return self.size > self._limit
+
     def close(self) -> None:
         """Let go of what was kept, and of whoever gave the room for it."""
         self.pieces = []
-        self._take = _take_nothing
+        self._take = None
 
     def begin(self, head: ResponseHead, body: bytes, now: float) -> None:
         """Take the answer's head, with what came of its body."""
         self.head = head
         self.began_at = now
-        if head.is_event_stream:
+        if head.is_event_stream and self._take is not None:
             self._observer = StreamObserver()
         if body:
             self.feed(body, now)
@@ -60,8 +64,12 @@ class Capture:
     def feed(self, body: bytes, now: float) -> None:
         """Take more of the body."""
         self.size += len(body)
-        if self.whole:
-            if self.size <= self._limit and self._take(len(body)):
+        take = self._take
+        if self.size > self._limit:
+            self.whole = False
+            self.pieces = []
+        elif take is not None and self.whole:
+            if take(len(body)):
                 self.pieces.append(body)
             else:
                 self.whole = False

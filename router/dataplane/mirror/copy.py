@@ -17,6 +17,7 @@ from router.dataplane.mirror.tap import Tap
 from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.upstream.endpoint import EndpointState
 from router.http1.request import RequestHead
+from router.telemetry.recorder import ShadowRecorder
 
 if TYPE_CHECKING:
     from router.dataplane.mirror.mirror import Mirror
@@ -60,8 +61,10 @@ class Copy:
         "generation",
         "head",
         "held",
+        "is_paired",
         "mirror",
         "primary",
+        "repeatable",
         "request_id",
         "shadow",
         "state",
@@ -79,7 +82,12 @@ class Copy:
         forwarded: bytes,
         generation: int,
         deadline: float,
+        *,
+        repeatable: bool,
+        paired: bool,
     ) -> None:
+        self.repeatable: Final = repeatable
+        self.is_paired: Final = paired
         self.mirror: Final = mirror
         self.head: Final = head
         self.summary: Final = summary
@@ -101,14 +109,17 @@ class Copy:
     def __repr__(self) -> str:
         return f"<Copy {self.request_id.decode('latin-1')} {self.state.value}>"
 
-    def ask(self, shadow: LiveVersion, twin: LiveVersion | None) -> None:
-        """Say whom to send it to."""
-        self.shadow = Leg(self, shadow, self._capture(), twin=False)
-        if twin is not None:
-            self.twin = Leg(self, twin, self._capture(), twin=True)
+    def ask(self, version: LiveVersion, recorder: ShadowRecorder, *, twin: bool = False) -> None:
+        """Say whom to send it to: the shadow, and perhaps a twin as well."""
+        leg = Leg(self, version, self._capture(), recorder, twin=twin)
+        if twin:
+            self.twin = leg
+        else:
+            self.shadow = leg
 
     def _capture(self) -> Capture:
-        return Capture(self.mirror.spec.max_response_bytes, self._take)
+        limit = self.mirror.spec.max_response_bytes
+        return Capture(limit, self._take if self.is_paired else None)
 
     def _take(self, size: int) -> bool:
         if not self.mirror.take(size):
@@ -156,8 +167,10 @@ class Copy:
 
     # -- the answers -------------------------------------------------------------------------
 
-    def tap(self, client: Client) -> Tap:
+    def tap(self, client: Client) -> Client:
         """The client, as its exchange sees it from now on."""
+        if not self.is_paired:
+            return client
         return Tap(client, self.primary.capture, self.mirror.plane.now)
 
     def on_primary_ended(
@@ -175,7 +188,6 @@ class Copy:
 
     def on_leg_ended(self, leg: Leg) -> None:
         """A leg has its outcome."""
-        self.mirror.on_leg_ended(leg)
         if leg is self.shadow:
             if self.state is State.RUNNING:
                 self.mirror.leave()

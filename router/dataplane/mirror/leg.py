@@ -12,6 +12,7 @@ from router.dataplane.upstream.connection import Connection
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import PendingConnection
 from router.http1.response import ResponseHead
+from router.telemetry.recorder import ShadowRecorder
 
 if TYPE_CHECKING:
     from router.dataplane.mirror.copy import Copy
@@ -30,23 +31,35 @@ class Leg:
         "_copy",
         "_endpoint",
         "_pending",
+        "_stale_retried",
         "capture",
         "ended_at",
         "is_twin",
         "outcome",
         "reason",
+        "recorder",
         "sent_at",
         "version",
     )
 
-    def __init__(self, copy: "Copy", version: LiveVersion, capture: Capture, *, twin: bool) -> None:
+    def __init__(
+        self,
+        copy: "Copy",
+        version: LiveVersion,
+        capture: Capture,
+        recorder: ShadowRecorder,
+        *,
+        twin: bool,
+    ) -> None:
         self._copy = copy
+        self.recorder: Final = recorder
         self.version: Final = version
         self.is_twin: Final = twin
         self.capture: Final = capture
         self._endpoint: EndpointState | None = None
         self._pending: PendingConnection | None = None
         self._connection: Connection | None = None
+        self._stale_retried = False
         self.sent_at = 0.0
         self.ended_at = 0.0
         self.outcome = ""
@@ -60,11 +73,6 @@ class Leg:
         """Whether it was given up by ourselves."""
         return self.outcome.startswith("dropped_")
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether it has an endpoint, and so counts as in flight there."""
-        return self._endpoint is not None
-
     # -- the way there -----------------------------------------------------------------------
 
     def start(self) -> None:
@@ -75,14 +83,15 @@ class Leg:
             self.end("dropped_unhealthy")
             return
         self._endpoint = endpoint
-        mirror.on_leg_started(self)
+        self.recorder.in_flight += 1
+        self.recorder.changed = True
         endpoint.in_flight += 1
         if balancer.tracks:
             balancer.began(endpoint)
         pool = mirror.pool(endpoint.origin)
         connection = pool.take()
-        # A copy is not sent twice, so it is not sent into a connection that is being closed.
-        while connection is not None and connection.has_news():
+        # What may not be sent twice is not sent into a connection that is being closed.
+        while connection is not None and not self._copy.repeatable and connection.has_news():
             connection.discard()
             connection = pool.take()
         if connection is not None:
@@ -144,13 +153,23 @@ class Leg:
             assert head is not None
             self._connection = None  # it has gone back to its pool
             self.end(ERROR if head.status >= 500 else ANSWERED, str(head.status))
-        elif not self.capture.whole:
+        elif self.capture.is_too_long:
             self.end("dropped_response_size")
 
     def on_upstream_lost(self, broken: str | None) -> None:
         """See `connection.UpstreamUser`."""
+        connection, endpoint, copy = self._connection, self._endpoint, self._copy
         self._connection = None
-        self.end(ERROR, "reset" if broken is None else "protocol")
+        assert connection is not None
+        assert endpoint is not None
+        stale = connection.served > 0 and not connection.received
+        if broken is None and stale and copy.repeatable and not self._stale_retried:
+            # RFC 9112 §9.3.1: an idle connection that dies under a request is normal.
+            self._stale_retried = True
+            mirror = copy.mirror
+            self._pending = mirror.pool(endpoint.origin).connect(self, mirror.connect_s)
+        else:
+            self.end(ERROR, "reset" if broken is None else "protocol")
 
     def on_upstream_full(self) -> None:
         """See `connection.UpstreamUser`; what is to be sent is bounded already."""
@@ -164,7 +183,9 @@ class Leg:
             return
         self.outcome, self.reason = outcome, reason
         self.ended_at = self._copy.mirror.plane.now()
+        self.recorder.count(outcome)
         if self._endpoint is not None:
+            self.recorder.in_flight -= 1
             self._endpoint.ended()
         if self._connection is not None:
             self._connection.discard()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from router.dataplane.decide import Plan
 from router.dataplane.mirror.copy import Copy
-from router.dataplane.mirror.leg import Leg
 from router.dataplane.mirror.pair import make_pair
 from router.dataplane.mirror.request import Carried, CopiedHead
 from router.dataplane.table import LiveRoute, LiveVersion
@@ -59,6 +58,8 @@ class Mirror:
         self._closed = False
         self._hour_began = plane.now()
         self._this_hour = 0
+        self._pairs = max(shadow.max_pairs_per_s, 1.0)
+        self._paired_at = self._hour_began
         self._versions: tuple[LiveVersion, ...] = ()
 
     def __repr__(self) -> str:
@@ -102,6 +103,8 @@ class Mirror:
         length: int | None,
         request_id: bytes,
         forwarded: bytes,
+        *,
+        repeatable: bool,
     ) -> Copy | None:
         """Copy this request, or not; called once its primary is on its way.
 
@@ -137,13 +140,27 @@ class Mirror:
             forwarded,
             plan.table.generation,
             now + spec.timeout_s,
+            repeatable=repeatable,
+            paired=self._may_pair(now),
         )
-        twin = version if self._wants_twin() else None
-        if twin is not None:
-            self._recorder(twin).sampled += 1  # told with its outcome
-        copy.ask(shadow, twin)
+        copy.ask(shadow, recorder)
+        if copy.is_paired and self._wants_twin():
+            twins = self._recorder(version)
+            twins.sampled += 1
+            copy.ask(version, twins, twin=True)
         self._copies.add(copy)
         return copy
+
+    def _may_pair(self, now: float) -> bool:
+        """Whether this copy's answers are compared: a token bucket that holds one second."""
+        rate = self.spec.max_pairs_per_s
+        self._pairs = min(max(rate, 1.0), self._pairs + (now - self._paired_at) * rate)
+        self._paired_at = now
+        if self._pairs < 1:
+            self.plane.count_pair_dropped(self.route, "rate")
+            return False
+        self._pairs -= 1
+        return True
 
     def _chooses(self, route: LiveRoute, head: RequestHead, fields: BodyFields) -> bool:
         key = None
@@ -222,24 +239,11 @@ class Mirror:
     def _recorder(self, version: LiveVersion) -> ShadowRecorder:
         return self.plane.recorder.shadow(self.route, version.spec.name)
 
-    def on_leg_started(self, leg: Leg) -> None:
-        """A leg is under way."""
-        recorder = self._recorder(leg.version)
-        recorder.in_flight += 1
-        recorder.changed = True
-
-    def on_leg_ended(self, leg: Leg) -> None:
-        """A leg has its outcome."""
-        recorder = self._recorder(leg.version)
-        recorder.count(leg.outcome)
-        if leg.is_under_way:
-            recorder.in_flight -= 1
-
     def settle(self, copy: Copy) -> None:
         """A copy is over: hand its pair to control, if there is one."""
         self._copies.discard(copy)
         self._held -= copy.held
-        if copy.shadow.is_dropped or copy.primary.outcome == "cancelled":
+        if not copy.is_paired or copy.shadow.is_dropped or copy.primary.outcome == "cancelled":
             return
         pair = make_pair(copy, self.route, self.plane.clock.wall())
         if pair is None:
