@@ -48,6 +48,7 @@ from router.telemetry.recorder import count
 
 if TYPE_CHECKING:
     from router.dataplane.mirror.copy import Copy
+    from router.dataplane.mirror.mirror import Mirror
     from router.dataplane.server import DataPlane
 
 NEVER: Final = float("inf")
@@ -411,8 +412,12 @@ class Exchange:
         connection.send(self, head.method, data, complete)
         if large:
             connection.send_body(large, complete=complete)
-        if route.mirror is not None and self._mirrored is None and self._attempts == 1:
-            self._mirror(route, version)
+        mirror = route.mirror
+        if mirror is not None and self._mirrored is None and self._attempts == 1:
+            if complete and self._received <= route.max_replay_bytes:
+                mirror.offer(self)
+            else:
+                self.copy_to(mirror)
         if self._received > route.max_replay_bytes:
             self._drop_copy()
         plane = self._plane
@@ -425,11 +430,15 @@ class Exchange:
             self._client.resume_reading()
         plane.observe_request_overhead(now - self.started_at)
 
-    def _mirror(self, route: LiveRoute, version: LiveVersion) -> None:
-        """Have the request copied to the route's shadow, if it is chosen: the client's is sent."""
-        mirror, client = route.mirror, self._client
-        assert mirror is not None
-        body = self._pieces[0]
+    def copy_to(self, mirror: "Mirror") -> None:
+        """Have the request copied, if it is chosen; the client's own has been sent.
+
+        An answer that has begun already cannot be heard whole any more: then there is no copy.
+        """
+        if self.done or self._first_byte_at:
+            return
+        route, version, client = self._held_route, self._held_version, self._client
+        body = self._pieces[0] if self._pieces else b""
         copy = mirror.sample(
             self._plan,
             self._head,

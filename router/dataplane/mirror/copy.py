@@ -33,7 +33,7 @@ class State(Enum):
 
 
 class Primary:
-    """How the client's own request ended; times are the worker's clock."""
+    """What became of the client's own request; times are the worker's clock."""
 
     __slots__ = ("capture", "ended_at", "outcome", "reason", "sent_at", "status", "version")
 

@@ -29,13 +29,14 @@ from router.snapshot import FULL, Role, Route, SampleBy, Shadow
 from router.telemetry.recorder import ShadowRecorder
 
 if TYPE_CHECKING:
+    from router.dataplane.exchange import Exchange
     from router.dataplane.server import DataPlane
 
 MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 """Bodies that the copies of one route hold in one worker, requests and answers together."""
 
-_STARTS_AT_ONCE: Final = 4
-"""Copies sent in one turn of the loop: about 0.1 ms, then live requests have theirs."""
+_STARTS_AT_ONCE: Final = 8
+"""Copies sent in one turn of the loop: about 0.2 ms, then live requests have theirs."""
 _HOUR_S: Final = 3600.0
 
 
@@ -50,6 +51,7 @@ class Mirror:
         self.carried = Carried(shadow.credentials)
         self.connect_s = route.timeouts.connect_s
         self._copies: set[Copy] = set()
+        self._offered: list[Exchange] = []
         self._queue: deque[Copy] = deque()
         self._pools: dict[OriginKey, Pool] = {}
         self._running = 0
@@ -91,6 +93,15 @@ class Mirror:
         self._pools.clear()
 
     # -- sample ------------------------------------------------------------------------------
+
+    def offer(self, exchange: "Exchange") -> None:
+        """Consider copying this request in the loop's next turn, together with others.
+
+        What runs right behind a system call runs through cold code: a batch costs less, and the
+        primary's way none of it.
+        """
+        self._offered.append(exchange)
+        self._wake()
 
     def sample(
         self,
@@ -203,6 +214,9 @@ class Mirror:
 
     def _pump(self) -> None:
         self._pumping = False
+        offered, self._offered = self._offered, []
+        for exchange in offered:
+            exchange.copy_to(self)
         started = 0
         while self._queue and self._running < self.spec.max_concurrency:
             if started == _STARTS_AT_ONCE:
