@@ -23,6 +23,7 @@ from loadtests.bench.memory import MemoryLoad, measure_memory
 from loadtests.bench.open_loop import added_latency
 from loadtests.bench.process import BenchError, Target, running_proxy, running_upstream
 from loadtests.bench.proxies import Address, Nginx, Proxy, Router
+from loadtests.bench.shadows import measure_shadows
 from loadtests.bench.upstream import loopback_hosts
 
 YARDSTICK: Final = "nginx"
@@ -30,6 +31,7 @@ DOORS: Final = ("native", "asgi")
 _SMOKE: Final = cells.Settings(slices=1, seconds=0.2, chunks=20)
 _RATE_LANES: Final = 16
 _RATE_SECONDS: Final = 4.0
+_SHADOW_RATE: Final = 100.0
 
 
 class Bench:
@@ -53,9 +55,11 @@ class Bench:
         self._say_where()
         os.sched_setaffinity(0, {self._cores.load})  # children inherit it, proxies excepted
         wanted = self._options
-        if not wanted.memory or wanted.cells or wanted.rate:
+        if not (wanted.memory or wanted.shadows) or wanted.cells or wanted.rate:
             with contextlib.ExitStack() as stack:
                 self._run_loads(*self._start_all(stack))
+        if wanted.shadows:
+            self._run_shadows()
         if wanted.memory:
             self._run_memory()
         return self._document
@@ -108,6 +112,28 @@ class Bench:
         rows = [report.rate_row(name, rate, slices) for name, slices in samples.items()]
         report.print_rates(self._console, rows)
         self._document["rate"] = rows
+
+    def _run_shadows(self) -> None:
+        rate = self._options.rate or _SHADOW_RATE
+        seconds = _RATE_SECONDS * self._settings.seconds
+        slices = self._settings.slices
+        with running_upstream(
+            self._folder, chunks=1, interval_s=0.0, hosts=self._hosts[:1]
+        ) as upstream:
+            direct = Target(report.DIRECT, upstream[0], "bench-0", self._cores.proxy)
+            with self._console.status(f"{rate:g} requests/s beside each kind of shadow"):
+                found = measure_shadows(
+                    self._folder,
+                    upstream,
+                    direct,
+                    self._cores,
+                    rate=rate,
+                    seconds=seconds,
+                    slices=slices,
+                )
+        rows = report.shadow_rows(rate, found.slices)
+        report.print_shadows(self._console, rows, found.resident)
+        self._document["shadows"] = {"rows": rows, "resident_bytes": found.resident}
 
     def _run_memory(self) -> None:
         load = _memory_load(self._options)
@@ -182,6 +208,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, help="seconds of one slice (default 1)")
     add("--routes", type=int, help="each door also with this many routes")
     add("--endpoints", type=int, help="each door also with this many endpoints in v1")
+    add(
+        "--shadows",
+        action="store_true",
+        help="latency beside shadows that hang, refuse, reset or are slow; alone: only this",
+    )
     add("--mirror", action="store_true", help="each proxy also copying every request to a shadow")
     add(
         "--rate",

@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 import psutil
 
+from loadtests.bench.faulty import KINDS
 from loadtests.bench.measure import Cores, Meter, on_core, process_tree
 from loadtests.bench.proxies import REPOSITORY, Address, Launch, Proxy
 
@@ -76,6 +77,20 @@ def running_upstream(
     try:
         port = _wait_line(process, log)
         yield [Address(host, int(port)) for host in hosts]
+    finally:
+        _end(process)
+
+
+@contextlib.contextmanager
+def running_faulty(folder: Path) -> Iterator[dict[str, Address]]:
+    """Run the servers that misbehave beside the load; yield their addresses by kind."""
+    log = folder / "faulty.log"
+    process = _start([sys.executable, "-m", "loadtests.bench.faulty"], REPOSITORY, log, {})
+    try:
+        ports = _wait_line(process, log).split()
+        yield {
+            kind: Address("127.0.0.1", int(port)) for kind, port in zip(KINDS, ports, strict=True)
+        }
     finally:
         _end(process)
 

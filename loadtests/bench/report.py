@@ -70,6 +70,16 @@ def rate_row(name: str, rate: float, samples: Sequence[RateSample]) -> Row:
     return row
 
 
+def shadow_rows(rate: float, samples: Mapping[str, Sequence[RateSample]]) -> list[Row]:
+    """Sum up the primary's latency beside each kind of shadow; the first kind is no shadow."""
+    rows = [rate_row(kind, rate, slices) for kind, slices in samples.items()]
+    for row in rows:
+        for label in ("p50", "p99"):
+            plain = rows[0][f"{label}_us"]
+            row[f"{label}_over_bar_us"] = row[f"{label}_us"] - (plain * 1.05 + 200)
+    return rows
+
+
 def memory_row(name: str, figures: MemoryFigures) -> Row:
     """Show one proxy's memory in MB and KB."""
     return {
@@ -118,6 +128,20 @@ def print_rates(console: Console, rows: Sequence[Row]) -> None:
         figures = [f"{row[key]:,.0f}" for key in [*keys, "cpu_us", "errors"]]
         table.add_row(row["proxy"], *figures)
     console.print(table)
+    _print_noise(console, rows)
+
+
+def print_shadows(console: Console, rows: Sequence[Row], resident: tuple[int, int]) -> None:
+    """Print what the primary's clients saw beside each kind of shadow."""
+    titles = ["p50 µs", "p99 µs", "p50 over bar", "p99 over bar", "CPU-µs", "errors"]
+    title = f"{rows[0]['rate']:g} requests/s, 100 % copied; bar: 5 % + 0.2 ms over no shadow"
+    table = _table(title, titles)
+    keys = ["p50_us", "p99_us", "p50_over_bar_us", "p99_over_bar_us", "cpu_us", "errors"]
+    for row in rows:
+        table.add_row(row["proxy"], *(f"{row[key]:,.0f}" for key in keys))
+    console.print(table)
+    before, after = (bytes_ / 1e6 for bytes_ in resident)
+    console.print(f"worker's memory: {before:.1f} MB before, {after:.1f} MB after")
     _print_noise(console, rows)
 
 

@@ -6,14 +6,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psutil
 
+from loadtests.control.traffic import STREAMS, traffic
 from router.audit.entry import SYSTEM, Draft
 from router.store import verify_trail
 from router.store.base import Commit
@@ -28,7 +29,6 @@ PAGES: Final = 200
 ROLLOUTS: Final = 500
 WATCHED_S: Final = 20.0
 REQUESTS: Final = 2_000
-STREAMS: Final = 100
 SWITCHES: Final = 20
 WEIGHTS: Final = "/api/v1/routes/chat/weights"
 
@@ -84,55 +84,28 @@ async def switch_sides(folder: Path) -> None:
         }
         urls = {name: engine.url for name, engine in engines.items()}
         router = stack.enter_context(running_router(folder, document(route(**urls), workers=2)))
-        async with (
-            load(router.traffic, connections=60, pause_s=0.18) as running,
-            _streams(router.traffic) as broken,
-            httpx.AsyncClient(base_url=router.admin, trust_env=False) as admin,
-        ):
-            await running.wait_answers(400)
-            began, sent, took = time.monotonic(), len(running.answers), []
-            for number in range(SWITCHES):
-                body = {"to": ("v2", "v1")[number % 2], "reason": "bench"}
-                called = time.perf_counter()
-                answer = await admin.post("/api/v1/routes/chat/switch", json=body)
-                took.append((time.perf_counter() - called) * 1000)
-                assert answer.status_code == 200, answer.text
-                await asyncio.sleep(0.5)
-            rate = (len(running.answers) - sent) / (time.monotonic() - began)
-    took.sort()
+        with traffic(router.traffic) as running:
+            took = await _switch_again_and_again(router.admin)
+    told = running.told
     print(
-        f"switch, 2 workers, {rate:.0f} requests/s, {STREAMS} open streams, {SWITCHES} in a row: "
-        f"median {statistics.median(took):.1f} ms, worst {took[-1]:.1f} ms; failed requests: "
-        f"{len(running.failures)}, broken streams: {len(broken)}"
+        f"switch, 2 workers, {told['rate']:.0f} requests/s, {STREAMS} open streams, {SWITCHES} in "
+        f"a row: median {statistics.median(took):.1f} ms, worst {took[-1]:.1f} ms; failed "
+        f"requests: {len(told['failed'])}, broken streams: {len(told['broken'])}"
     )
 
 
-@asynccontextmanager
-async def _streams(url: str) -> AsyncIterator[list[str]]:
-    """Open streams, one after the other on each of `STREAMS` connections."""
-    broken: list[str] = []
-    stopping = asyncio.Event()
-    body = {
-        "model": "m",
-        "messages": [{"role": "user", "content": "hello"}],
-        "stream": True,
-        "max_tokens": 40,
-    }
-
-    async def read(client: httpx.AsyncClient) -> None:
-        while not stopping.is_set():
-            answer = await client.post("/v1/chat/completions", json=body)
-            if answer.status_code != 200 or not answer.text.rstrip().endswith("data: [DONE]"):
-                broken.append(answer.text[-200:])
-
-    limits = httpx.Limits(max_connections=STREAMS)
-    async with httpx.AsyncClient(
-        base_url=url, trust_env=False, timeout=60, limits=limits
-    ) as client:
-        tasks = [asyncio.create_task(read(client)) for _ in range(STREAMS)]
-        yield broken
-        stopping.set()
-        await asyncio.gather(*tasks)
+async def _switch_again_and_again(url: str) -> list[float]:
+    """How long each call took, in milliseconds, the shortest first."""
+    took = []
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as admin:
+        for number in range(SWITCHES):
+            body = {"to": ("v2", "v1")[number % 2], "reason": "bench"}
+            called = time.perf_counter()
+            answer = await admin.post("/api/v1/routes/chat/switch", json=body)
+            took.append((time.perf_counter() - called) * 1000)
+            assert answer.status_code == 200, answer.text
+            await asyncio.sleep(0.5)
+    return sorted(took)
 
 
 async def read_audit(folder: Path) -> None:

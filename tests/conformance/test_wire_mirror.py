@@ -290,10 +290,14 @@ async def test_a_shadow_that_refuses_is_an_error_and_moves_no_live_request(
     v1, gone = await upstreams.named("v1"), upstreams.refusing()
     mirrored = Mirrored(router, v1, gone)
     mirrored.install()
-    for _ in range(5):
+    for number in range(5):
         assert (await client.ask(post(CHAT, BODY))).status == 200
-    await mirrored.wait_outcome(error=5)
+        await wait_until(lambda n=number: sum(mirrored.outcomes.values()) > n)
+    await mirrored.wait_outcome(error=3, dropped_unhealthy=2)
     assert all(each.healthy for each in router.plane.health().endpoints)
+    router.jump(1.1)  # then it is asked again
+    await client.ask(post(CHAT, BODY))
+    await mirrored.wait_outcome(error=4, dropped_unhealthy=2)
 
 
 async def test_a_shadow_that_answers_500_is_counted_as_an_error_and_compared(

@@ -79,7 +79,7 @@ class Leg:
         """Choose an endpoint and send the request, at once or when there is a connection."""
         mirror, balancer = self._copy.mirror, self.version.balancer
         endpoint = balancer.choose(mirror.plane.draw, ())
-        if endpoint is None:
+        if endpoint is None or mirror.is_away(endpoint.origin):
             self.end("dropped_unhealthy")
             return
         self._endpoint = endpoint
@@ -103,6 +103,7 @@ class Leg:
         """See `pool.ConnectUser`."""
         self._pending = None
         assert self._endpoint is not None
+        self._copy.mirror.note_connect(self._endpoint.origin, made=True)
         self._send(connection, self._endpoint)
 
     def on_connect_failed(self, reason: str, *, timeout: bool) -> None:
@@ -111,6 +112,8 @@ class Leg:
         The origin is not told: what a copy meets must not move a live request.
         """
         self._pending = None
+        assert self._endpoint is not None
+        self._copy.mirror.note_connect(self._endpoint.origin, made=False)
         self.end(TIMEOUT if timeout else ERROR, "connect")
 
     def _send(self, connection: Connection, endpoint: EndpointState) -> None:

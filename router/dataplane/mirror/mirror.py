@@ -39,6 +39,20 @@ _STARTS_AT_ONCE: Final = 8
 """Copies sent in one turn of the loop: about 0.2 ms, then live requests have theirs."""
 _HOUR_S: Final = 3600.0
 
+_AWAY_AFTER: Final = 3
+_AWAY_S: Final = 1.0
+"""A server that refuses three times in a row is left alone so long: each try costs 0.3 ms."""
+
+
+class _Refusals:
+    """Connections in a row that one server has refused to copies."""
+
+    __slots__ = ("away_until", "number")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.away_until = 0.0
+
 
 class Mirror:
     """See the module."""
@@ -54,6 +68,7 @@ class Mirror:
         self._offered: list[Exchange] = []
         self._queue: deque[Copy] = deque()
         self._pools: dict[OriginKey, Pool] = {}
+        self._refusals: dict[OriginKey, _Refusals] = {}
         self._running = 0
         self._held = 0
         self._pumping = False
@@ -248,6 +263,21 @@ class Mirror:
             pool = self._pools[origin.key] = origin.pool.sibling()
         return pool
 
+    def is_away(self, origin: Origin) -> bool:
+        """Whether a server has refused copies just now."""
+        refusals = self._refusals.get(origin.key)
+        return refusals is not None and self.plane.now() < refusals.away_until
+
+    def note_connect(self, origin: Origin, *, made: bool) -> None:
+        """A copy has got a connection, or not; live requests have their own opinion."""
+        if made:
+            self._refusals.pop(origin.key, None)
+            return
+        refusals = self._refusals.setdefault(origin.key, _Refusals())
+        refusals.number += 1
+        if refusals.number >= _AWAY_AFTER:
+            refusals.away_until = self.plane.now() + _AWAY_S
+
     # -- what becomes of copies --------------------------------------------------------------
 
     def _recorder(self, version: LiveVersion) -> ShadowRecorder:
@@ -285,6 +315,7 @@ class Mirror:
         known = {e.origin.key for version in self._versions for e in version.endpoints}
         for key in [key for key in self._pools if key not in known]:
             self._pools.pop(key).close()
+        self._refusals = {key: each for key, each in self._refusals.items() if key in known}
         for pool in self._pools.values():
             pool.sweep()
 
