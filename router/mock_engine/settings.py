@@ -36,7 +36,8 @@ class EngineSettings:
     default_output_tokens: int = option(16, "tokens of an answer that sets no max_tokens")
     text: str = option("", "the words of every answer, instead of the engine's own")
     varied: bool = option(False, "draw the words of every answer anew")
-    seed: int = option(0, "seed of the faults and of varied answers")
+    changed_share: float = option(0.0, "share of answers whose last word is drawn, 0 to 1")
+    seed: int = option(0, "seed of the faults and of drawn words")
     embedding_dimensions: int = option(16, "length of an embedding")
     max_body_bytes: int = option(64 * 2**20, "longest request body before 413")
     journal_size: int = option(1024, "requests that are remembered")
@@ -48,6 +49,8 @@ class EngineSettings:
             if each.name != "faults":
                 require_type(each, getattr(self, each.name))
         self._require_name()
+        if not 0 <= self.changed_share <= 1:
+            raise ValueError(f"changed_share must be 0 to 1, not {self.changed_share:g}")
         require_at_least(1, ((size, getattr(self, size)) for size in _SIZES))
         self.timing()
 

@@ -42,6 +42,15 @@ def estimate_tokens(characters: int) -> int:
 
 def compose(settings: EngineSettings, max_tokens: int | None, draw: Callable[[], float]) -> Answer:
     """The answer to a request that allows `max_tokens`, or does not say."""
+    answer = _compose(settings, max_tokens, draw)
+    if settings.changed_share and draw() < settings.changed_share:
+        # As a model does that samples, or batches differently: mostly the same, not always.
+        other = f" {WORDS[int(draw() * len(WORDS))]}"
+        return Answer((*answer.tokens[:-1], other), answer.finish_reason)
+    return answer
+
+
+def _compose(settings: EngineSettings, max_tokens: int | None, draw: Callable[[], float]) -> Answer:
     if settings.text:
         return _recite(settings.text, max_tokens)
     count = max_tokens or settings.default_output_tokens

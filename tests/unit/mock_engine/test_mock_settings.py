@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -102,6 +103,21 @@ def test_a_given_text_is_the_answer_of_every_engine() -> None:
 def test_a_given_text_is_cut_at_the_limit() -> None:
     answer = compose(EngineSettings(text="one two three"), 2, never_drawn)
     assert (answer.text, answer.finish_reason) == ("one two", "length")
+
+
+def test_a_share_of_the_answers_ends_in_another_word() -> None:
+    settings = EngineSettings(name="v1", text="all is well", changed_share=0.1)
+    draws = Random(7)
+    answers = [compose(settings, None, draws.random).text for _ in range(2_000)]
+    changed = [text for text in answers if text != "all is well"]
+    assert abs(len(changed) - 200) < 6 * 14  # 6 standard deviations; a few draw the same word
+    assert all(text.startswith("all is ") for text in changed)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_of_changed_answers_is_a_share(share: float) -> None:
+    with pytest.raises(ValueError, match="changed_share must be 0 to 1"):
+        EngineSettings(changed_share=share)
 
 
 def test_varied_answers_follow_the_draw() -> None:
