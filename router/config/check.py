@@ -32,20 +32,24 @@ from router.config.plan import (
     RoutePlan,
     Understanding,
     Understood,
+    copies_to_target,
     plan_of,
     soonest_good,
     subject_of,
+    target_of,
     weights_before,
     with_nested,
 )
 from router.config.problems import Finding, Path, Problem, format_path
 from router.config.root import Config
 from router.config.source import Source
-from router.config.units import format_duration, format_size
+from router.config.units import format_duration, format_percent, format_size
 from router.rollouts.spec import GateKind
 from router.snapshot import FULL
 
-_NO_MIRROR: Final = "mirroring is not built in yet: nothing is copied"
+_NO_NOISE_FLOOR: Final = (
+    "without a noise floor, differences cannot be told from the model's own randomness"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +207,28 @@ def _warn_of_shadow_steps(route: Route) -> Iterator[Finding]:
     strategy = route.strategy
     if strategy is None or strategy.canary is None:
         return
-    for index, step in enumerate(strategy.canary.steps):
-        if step.set_shadow is not None and step.set_shadow.percent:
-            place: Path = ("strategy", "canary", "steps", index, "setShadow")
-            if strategy.from_manifest is not None:
-                place = ("strategy", "fromManifest")
-            yield Finding(place, _NO_MIRROR)
+    target = target_of(list(route.versions), route.release)
+    weights = weights_before(strategy.canary)
+    for index, (step, weight) in enumerate(zip(strategy.canary.steps, weights, strict=True)):
+        if step.set_shadow is None or not step.set_shadow.percent:
+            continue
+        place: Path = ("strategy", "canary", "steps", index, "setShadow")
+        if strategy.from_manifest is not None:
+            place = ("strategy", "fromManifest")
+        if reason := _uncopied(step.set_shadow.version or target, target, weight, route):
+            yield Finding(place, f"{reason}, nothing is copied")
+        elif route.shadow is None:
+            yield Finding(place, f"{_NO_NOISE_FLOOR}: set `shadow.noise.percent`")
+
+
+def _uncopied(version: str, target: str, weight: int, route: Route) -> str:
+    """Why a step copies nothing to this version, as far as the configuration can tell."""
+    if version == target and weight:
+        had = f'"{target}" has {format_percent(weight)} % of the traffic by then'
+        return f"{had}: a version with traffic is nobody's shadow"
+    if version != target and len(route.versions) == 2:
+        return f'"{version}" is stable then: it cannot be its own shadow'
+    return ""
 
 
 def _warn_of_idle_gates(route: Route) -> Iterator[Finding]:
@@ -236,15 +256,25 @@ def _warn_of_idle_shadow(route: Route) -> Iterator[Finding]:
     limits, shadow = route.limits, route.shadow
     if shadow is None:
         return
-    yield Finding(("shadow",), _NO_MIRROR)
-    if not shadow.percent:
+    if shadow.version is None and "percent" in shadow.model_fields_set:
+        yield Finding(("shadow", "percent"), "says nothing without a version: steps say their own")
+    if not shadow.percent and not _has_copying_steps(route):
         yield Finding(("shadow", "percent"), "is 0: nothing is copied")
+    elif not shadow.noise.percent:
+        yield Finding(("shadow", "noise", "percent"), f"is 0: {_NO_NOISE_FLOOR}")
     if (
         shadow.max_body_bytes > limits.max_body_bytes
         and "max_body_bytes" in shadow.model_fields_set
     ):
         message = f"the route itself refuses more than {format_size(limits.max_body_bytes)}"
         yield Finding(("shadow", "maxBodyBytes"), message)
+
+
+def _has_copying_steps(route: Route) -> bool:
+    canary = route.strategy.canary if route.strategy is not None else None
+    return canary is not None and any(
+        step.set_shadow is not None and step.set_shadow.percent for step in canary.steps
+    )
 
 
 def _warn_of_tls(route: Route) -> Iterator[Finding]:
@@ -316,6 +346,9 @@ def _files(config: Config) -> Iterator[tuple[Path, str]]:
             for field, file in files.items():
                 if file is not None:
                     yield ("routes", index, "versions", name, "tls", field), file
+        value_file = route.shadow.credentials.value_file if route.shadow is not None else None
+        if value_file is not None:
+            yield ("routes", index, "shadow", "credentials", "valueFile"), value_file
 
 
 # -- analyses --------------------------------------------------------------------------------------
@@ -343,6 +376,7 @@ class _Templates:
             for finding in (
                 *plan.warnings,
                 *_late(plan),
+                *_without_shadow(route, place, plan),
                 *self._samples(route, place, plan, requests_per_s),
             ):
                 yield self._placed(
@@ -399,6 +433,42 @@ def _late(plan: Plan) -> Iterator[analysis.Finding]:
             f"a good verdict takes: for a good version, too, it comes to {plan.on_deadline}"
         )
         yield analysis.Finding("", ("deadline",), text)
+
+
+def _without_shadow(route: Route, place: Path, plan: Plan) -> Iterator[analysis.Finding]:
+    """Metrics of the shadow that have nothing to judge by, whatever the traffic is."""
+    target = target_of(list(route.versions), route.release)
+    for metric in plan.metrics:
+        if metric.provider != "shadow":
+            continue
+        if not _is_copied_to(route, target, place):
+            text = f'nothing copies requests to "{target}" before it is measured'
+            yield analysis.Finding("", (), f"{metric.name}: {text}: {_how_to_copy(route)}")
+        elif metric.settings.get("metric") == "mismatchBeyondNoise" and not _noise_bp(route):
+            text = "is never measured, because no request goes to stable once more"
+            yield analysis.Finding("", (), f"{metric.name}: {text}: set `shadow.noise.percent`")
+
+
+def _how_to_copy(route: Route) -> str:
+    if route.strategy is not None and route.strategy.canary is not None:
+        return "put a setShadow step and a pause before the first setWeight"
+    return f"only `inference-router shadow set {route.name}` does"
+
+
+def _is_copied_to(route: Route, target: str, place: Path) -> bool:
+    """Whether steps copy requests to the new version before this analysis asks, or beside it."""
+    canary = route.strategy.canary if route.strategy is not None else None
+    if canary is None:
+        return False
+    copied = copies_to_target(canary, target)
+    match place:
+        case ("canary", "steps", int(index), *_):
+            return any(copied[:index])
+    return any(copied)
+
+
+def _noise_bp(route: Route) -> int:
+    return route.shadow.noise.percent if route.shadow is not None else 0
 
 
 def _understood_alone(name: str, documents: Documents) -> Iterator[analysis.Finding]:

@@ -151,6 +151,7 @@ def _version(route: Route, name: str, state: RouteState) -> snapshot.Version:
         endpoints=tuple(_endpoint(url, tls) for url in version.endpoints),
         model=version.model,
         trial=_trial(name, state),
+        drain_until_s=_drain_until_s(route, name, state),
     )
 
 
@@ -163,6 +164,15 @@ def _trial(name: str, state: RouteState) -> int:
     if rollout is None or not rollout.in_flight or rollout.target != name:
         return 0
     return rollout.number * _ATTEMPTS + rollout.attempt
+
+
+def _drain_until_s(route: Route, name: str, state: RouteState) -> float | None:
+    """When what still runs on a version without traffic ends; None: when it is done."""
+    blue_green = route.strategy.blue_green if route.strategy is not None else None
+    left_s = state.left.get(name)
+    if blue_green is None or blue_green.drain_s is None or left_s is None or state.share(name):
+        return None
+    return left_s + blue_green.drain_s
 
 
 def _endpoint(url: EndpointUrl, tls: snapshot.Tls) -> snapshot.Endpoint:

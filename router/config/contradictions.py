@@ -139,7 +139,8 @@ def _shadow(route: Document, versions: list[str]) -> Iterator[Finding]:
         share = format_percent(weights[name])
         yield Finding(path, f'"{name}" has {share} % of the traffic; a shadow has none')
     elif name == route.get("release"):
-        yield Finding(path, f'"{name}" is the release; a shadow has no traffic of its own')
+        message = f'"{name}" is the release; a shadow has no traffic of its own'
+        yield Finding(path, f"{message} (a setShadow step copies to a release before it has any)")
     elif versions == [name]:
         yield Finding(path, f'"{name}" is the only version; a shadow has no traffic of its own')
 

@@ -307,12 +307,13 @@ def _canary_steps(
     target = target_of(list(route.versions), route.release)
     if asked := _asked_first(gates):
         yield asked
+    yield from _configured_copies(route)
     if canary.analysis is not None:
         yield _background_step(canary.analysis, understood["canary", "analysis"])
-    weights = weights_before(canary)
+    weights, copies = weights_before(canary), _copies(route, canary, target)
     for index, step in enumerate(canary.steps):
         plan = understood.get(("canary", "steps", index, "analysis"))
-        planned = _step(index + 1, step, canary, target, plan)
+        planned = _step(index + 1, step, canary, target, plan, copies[index])
         raises = step.set_weight is not None and canary.weight_bp(step.set_weight) > weights[index]
         yield _gated(planned, gates, GateKind.CONFIRM_TRAFFIC_INCREASE) if raises else planned
     stable = f"{'then ' if canary.steps else ''}{target} is stable and has all traffic"
@@ -345,6 +346,27 @@ def weights_before(canary: Canary) -> list[int]:
     return weights
 
 
+def _shadows_before(canary: Canary) -> list[SetShadow | None]:
+    """The setShadow in force when each step begins; None: the steps have nothing copied."""
+    shadows, shadow = list[SetShadow | None](), None
+    for step in canary.steps:
+        shadows.append(shadow)
+        if step.set_shadow is not None:
+            shadow = step.set_shadow if step.set_shadow.percent else None
+    return shadows
+
+
+def copies_to_target(canary: Canary, target: str) -> list[bool]:
+    """Whether each step is a setShadow by which requests are copied to the new version."""
+    return [
+        step.set_shadow is not None
+        and bool(step.set_shadow.percent)
+        and step.set_shadow.version in (None, target)
+        and not weight  # a version with traffic is nobody's shadow
+        for step, weight in zip(canary.steps, weights_before(canary), strict=True)
+    ]
+
+
 def _gated(step: PlannedStep, gates: Sequence[Gate], kind: GateKind) -> PlannedStep:
     asked = _gate(gates, kind)
     if not asked:
@@ -358,23 +380,26 @@ def _gate(gates: Sequence[Gate], kind: GateKind) -> str:
     return f"gate {kind}" + (f" ({count} webhooks)" if count > 1 else "") if count else ""
 
 
-def _step(number: int, step: Step, canary: Canary, target: str, plan: Plan | None) -> PlannedStep:
+def _step(
+    number: int, step: Step, canary: Canary, target: str, plan: Plan | None, copies: str
+) -> PlannedStep:
     if step.analysis is not None and plan is not None:
         analysis = _analysis(step.analysis, plan)
         words = f"go on if {analysis.names} is good, else roll back ({analysis.time})"
         return _analysis_step(number, words, analysis)
     if step.pause is not None:
         return _pause_step(number, step.pause.duration_s)
-    return PlannedStep(number, _change(step, canary, target))
+    return PlannedStep(number, _change(step, canary, target, copies))
 
 
-def _change(step: Step, canary: Canary, target: str) -> str:
+def _change(step: Step, canary: Canary, target: str, copies: str) -> str:
     if step.set_weight is not None:
-        return f"{format_percent(canary.weight_bp(step.set_weight))} % of the traffic to {target}"
+        share = format_percent(canary.weight_bp(step.set_weight))
+        return f"{share} % of the traffic to {target}" + (f"; {copies}" if copies else "")
     if step.set_header_route is not None:
         return _header_route(step.set_header_route, target)
     assert step.set_shadow is not None, "a step is exactly one thing"
-    return _shadow(step.set_shadow, target)
+    return copies
 
 
 def _pause_step(number: int | None, duration_s: float | None) -> PlannedStep:
@@ -394,12 +419,64 @@ def _header_route(step: SetHeaderRoute, target: str) -> str:
     return f"requests with header {headers} to {target} ({step.name})"
 
 
-def _shadow(step: SetShadow, target: str) -> str:
+# -- copies ----------------------------------------------------------------------------------------
+
+
+def _copies(route: Route, canary: Canary, target: str) -> list[str]:
+    """What each step changes about the copies; nothing: it changes nothing."""
+    weights, shadows = weights_before(canary), _shadows_before(canary)
+    words = list[str]()
+    for step, weight, before in zip(canary.steps, weights, shadows, strict=True):
+        is_targets = before is not None and before.version in (None, target)
+        if step.set_shadow is not None:
+            words.append(_set_shadow(route, step.set_shadow, target, weight))
+        elif step.set_weight is not None and is_targets:
+            words.append(_weighed(bool(weight), bool(canary.weight_bp(step.set_weight))))
+        else:
+            words.append("")
+    return words
+
+
+def _set_shadow(route: Route, step: SetShadow, target: str, weight: int) -> str:
     version = step.version or target
     if not step.percent:
-        return f"no more copies to {version}"
-    share = format_percent(step.percent)
-    return f"copies of {share} % of the requests to {version} (not built in yet: nothing happens)"
+        again = _configured(route)
+        return f"no more copies to {version}" + (f"; again {again}" if again else "")
+    if version == target and weight:
+        return f"no copies: {target} has {format_percent(weight)} % of the traffic"
+    is_partial = bool(step.match or (route.shadow is not None and route.shadow.match))
+    return _copied(route, step.percent, version, is_partial=is_partial)
+
+
+def _weighed(had_traffic: bool, has_traffic: bool) -> str:
+    if had_traffic == has_traffic:
+        return ""
+    return "the copies to it end" if has_traffic else "the copies to it begin again"
+
+
+def _configured(route: Route) -> str:
+    """The copies that need no step, as `shadow` says; nothing: there are none."""
+    shadow = route.shadow
+    if shadow is None or shadow.version is None or not shadow.percent:
+        return ""
+    return _copied(route, shadow.percent, shadow.version, is_partial=bool(shadow.match))
+
+
+def _copied(route: Route, percent: int, version: str, *, is_partial: bool) -> str:
+    which = "matching requests" if is_partial else "requests"
+    words = f"copies of {format_percent(percent)} % of the {which} to {version}"
+    noise = route.shadow.noise.percent if route.shadow is not None else 0
+    return words + (f", {format_percent(noise)} % of them to stable once more" if noise else "")
+
+
+def _configured_copies(route: Route) -> Iterator[PlannedStep]:
+    if not (words := _configured(route)):
+        return
+    strategy = route.strategy
+    steps = strategy.canary.steps if strategy is not None and strategy.canary is not None else ()
+    is_changed = any(step.set_shadow is not None for step in steps)
+    when = "until a step changes that" if is_changed else "all the while"
+    yield PlannedStep(None, f"{when}, {words}")
 
 
 # -- blue-green ------------------------------------------------------------------------------------
@@ -411,6 +488,7 @@ def _blue_green_steps(
     target = target_of(list(route.versions), route.release)
     if asked := _asked_first(gates):
         yield asked
+    yield from _configured_copies(route)
     if strategy.preview_header is not None:
         header = strategy.preview_header.header
         words = f"until the switch, requests with header {header} reach {target}"

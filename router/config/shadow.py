@@ -14,6 +14,7 @@ from router.config.models import HeaderTest, MatchRule, OnCancel, Route, Shadow
 from router.rollouts.state import RouteState
 from router.snapshot import Role
 
+
 def shadow_of(route: Route, state: RouteState) -> snapshot.Shadow | None:
     """The shadow in force, or None.
 
@@ -38,31 +39,25 @@ def is_shadow(route: Route, state: RouteState, version: str) -> bool:
 
 
 def _wanted(route: Route, state: RouteState) -> snapshot.Shadow | None:
-    configured, rollout, person = route.shadow, state.rollout, state.shadow
-    limits = _compiled(configured) if configured is not None else None
+    configured, rollout, person = route.shadow or Shadow(), state.rollout, state.shadow
     if person is not None:
-        return replace(
-            limits or snapshot.Shadow(version=person.version),
-            version=person.version,
-            percent_bp=person.percent_bp,
-            **({} if person.noise_bp is None else {"noise_bp": person.noise_bp}),
-        )
+        wanted = _limits(configured, person.version, person.percent_bp)
+        return wanted if person.noise_bp is None else replace(wanted, noise_bp=person.noise_bp)
     if rollout is not None and rollout.in_flight and rollout.shadow is not None:
-        step, version = rollout.shadow, rollout.shadow.version or rollout.target
-        return replace(
-            limits or snapshot.Shadow(version=version),
-            version=version,
-            percent_bp=step.percent_bp,
-            **({"rules": step.rules} if step.rules else {}),
-        )
-    return limits
+        step = rollout.shadow
+        wanted = _limits(configured, step.version or rollout.target, step.percent_bp)
+        return replace(wanted, rules=step.rules) if step.rules else wanted
+    if configured.version is not None:
+        return _limits(configured, configured.version, int(configured.percent))
+    return None
 
 
-def _compiled(shadow: Shadow) -> snapshot.Shadow:
+def _limits(shadow: Shadow, version: str, percent_bp: int) -> snapshot.Shadow:
+    """Copies of this share to this version, within the configuration's limits."""
     credentials = shadow.credentials
     return snapshot.Shadow(
-        version=shadow.version,
-        percent_bp=int(shadow.percent),
+        version=version,
+        percent_bp=percent_bp,
         sample_by=shadow.sample_by,
         rules=tuple(rule_of(rule) for rule in shadow.match),
         stateful=shadow.include_stateful,

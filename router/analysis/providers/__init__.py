@@ -2,6 +2,7 @@
 
 registry        every provider by its kind: `Providers`
 router          what the router itself counted
+shadow          what the comparisons of a shadow tell
 prometheus web  other systems
 http            their requests, bounded and silent about credentials
 authentication  how they prove who they are

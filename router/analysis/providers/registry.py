@@ -16,6 +16,7 @@ from router.analysis.providers.http import Clients
 from router.analysis.providers.prometheus import Prometheus
 from router.analysis.providers.router import RouterMetrics
 from router.analysis.providers.settings import MAX_TIMEOUT_S
+from router.analysis.providers.shadow import Reports, ShadowComparisons, no_reports
 from router.analysis.providers.web import Web
 from router.telemetry.windows import History
 
@@ -51,12 +52,21 @@ class Providers:
         self._deadline_s: Final = deadline_s
 
     @classmethod
-    def standard(cls, history: History, prometheus: Mapping[str, Any] | None = None) -> Self:
-        """All that come with the router; `prometheus` is the server of templates that name none."""
+    def standard(
+        cls,
+        history: History,
+        prometheus: Mapping[str, Any] | None = None,
+        reports: Reports = no_reports,
+    ) -> Self:
+        """All that come with the router; `prometheus` is the server of templates that name none.
+
+        `reports` tells what is known of a route's shadow.
+        """
         clients = Clients()
         return cls(
             {
                 "router": RouterMetrics(history),
+                "shadow": ShadowComparisons(reports),
                 "prometheus": Prometheus(clients, prometheus),
                 "web": Web(clients),
             },

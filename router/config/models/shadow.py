@@ -101,10 +101,13 @@ class Record(Section):
 
 
 class Shadow(Section):
-    """A version that gets copies of requests and whose answers no client sees."""
+    """A version that gets copies of requests and whose answers no client sees.
 
-    version: Name
-    """Which one; it has no other traffic."""
+    A rollout's `setShadow` steps and `shadow set` obey the limits of this section too.
+    """
+
+    version: Name | None = None
+    """Which one; it has no other traffic.  Without it the section only gives limits to others."""
     percent: Share = 10_000
     """Share of the matching requests that is copied, in steps of 0.01."""
     sample_by: SampleBy = SampleBy.REQUEST

@@ -177,6 +177,8 @@ class BlueGreen(Section):
     """What must be good after it; otherwise the switch is undone."""
     keep_warm_s: Duration = Field(default=86_400.0, alias="keepWarmSeconds")
     """How long the old version stays ready to take the traffic back."""
+    drain_s: PositiveDuration | None = Field(default=None, alias="drainSeconds")
+    """How long requests may go on at a version that has lost its traffic; to their end without."""
 
 
 class RollbackWindow(Section):

@@ -108,7 +108,7 @@ async def test_a_defect_is_an_error_that_does_not_quote_it(
 
 async def test_an_unknown_kind_is_answered_with_those_that_there_are() -> None:
     providers = Providers.standard(History())
-    known = 'there is no provider "datadog": there are router, prometheus, web'
+    known = 'there is no provider "datadog": there are router, shadow, prometheus, web'
     assert providers.check("datadog", {}) == [known]
     with pytest.raises(ProviderError) as caught:
         await providers.measure("datadog", {}, SUBJECT)

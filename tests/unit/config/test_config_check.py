@@ -25,6 +25,9 @@ analysisTemplates:
   spec: {noData: pass, metrics: [{name: m, successCondition: result == 1, provider: {web: {url: http://q}}}]}
 """
 
+NO_FLOOR = "without a noise floor, differences cannot be told from the model's own randomness"
+STEPS = "strategy: {canary: {steps: [{analysis: {templates: [{templateName: quality}]}}]}}"
+
 WARNINGS = {
     "no release": (
         "strategy: {canary: {steps: [{analysis: {templates: [{templateName: quality}]}}]}}",
@@ -72,11 +75,27 @@ WARNINGS = {
             "may be longer"
         ],
     ),
-    "steps that copy": (
-        "release: v1\nstrategy: {canary: {steps: [{setShadow: {percent: 5}}, {setShadow: "
+    "copies without a noise floor": (
+        "release: v2\nstrategy: {canary: {steps: [{setShadow: {percent: 5}}, {setShadow: "
         "{percent: 0}}, {analysis: {templates: [{templateName: quality}]}}]}}",
         [
-            "strategy.canary.steps[0].setShadow: mirroring is not built in yet: nothing is copied",
+            f"strategy.canary.steps[0].setShadow: {NO_FLOOR}: set `shadow.noise.percent`",
+        ],
+    ),
+    "copies to a version with traffic": (
+        "release: v2\nstrategy: {canary: {steps: [{setWeight: 25}, {setShadow: {percent: 5}}, "
+        "{analysis: {templates: [{templateName: quality}]}}]}}",
+        [
+            'strategy.canary.steps[1].setShadow: "v2" has 25 % of the traffic by then: a version '
+            "with traffic is nobody's shadow, nothing is copied"
+        ],
+    ),
+    "copies to the stable version": (
+        "release: v2\nstrategy: {canary: {steps: [{setShadow: {percent: 5, version: v1}}, "
+        "{analysis: {templates: [{templateName: quality}]}}]}}",
+        [
+            'strategy.canary.steps[0].setShadow: "v1" is stable then: it cannot be its own shadow, '
+            "nothing is copied"
         ],
     ),
     "gates that nobody asks": (
@@ -108,12 +127,38 @@ WARNINGS = {
         "quality}]}}]}}\nlimits: {maxBodyBytes: 1MiB}\n"
         "shadow: {version: v2, percent: 0, maxBodyBytes: 2MiB}",
         [
-            "shadow: mirroring is not built in yet: nothing is copied",
             "shadow.percent: is 0: nothing is copied",
             "shadow.maxBodyBytes: the route itself refuses more than 1MiB",
         ],
     ),
+    "a share of copies to nobody": (
+        f"{STEPS}\nrelease: v1\nshadow: {{percent: 5, noise: {{percent: 5}}}}",
+        ["shadow.percent: says nothing without a version: steps say their own"],
+    ),
+    "shadow without a noise floor": (
+        f"{STEPS}\nrelease: v1\nshadow: {{version: v2}}",
+        [f"shadow.noise.percent: is 0: {NO_FLOOR}"],
+    ),
+    "shadow with a credential that is not there": (
+        f"{STEPS}\nrelease: v1\nshadow: {{version: v2, noise: {{percent: 5}}, credentials: "
+        "{mode: replace, valueFile: /nowhere/token}}",
+        ["shadow.credentials.valueFile: /nowhere/token does not exist here"],
+    ),
+    "shadow that says all": (
+        f"{STEPS}\nrelease: v1\nshadow: {{version: v2, noise: {{percent: 5}}}}",
+        [],
+    ),
 }
+MANIFEST = """\
+kind: Rollout
+spec:
+  strategy:
+    canary:
+      steps:
+      - setWeight: 5
+      - setMirrorRoute: {name: m, percentage: 10, match: [{path: {prefix: /}}]}
+      - analysis: {templates: [{templateName: quality}]}
+"""
 
 
 @pytest.mark.parametrize("case", WARNINGS)
@@ -125,6 +170,30 @@ def test_what_was_probably_not_meant_is_warned_about(case: str, write: Write) ->
     found = [f"{item.field}: {item.message}" for item in report.warnings]
     assert sorted(found) == sorted(f"routes[0].{line}" for line in expected)
     assert all(item.line for item in report.warnings)
+
+
+def test_a_step_of_a_manifest_is_warned_about_where_the_manifest_is_named(write: Write) -> None:
+    write(MANIFEST, "rollout.yaml")
+    route = f"{ROUTE}  release: v2\n  strategy: {{fromManifest: rollout.yaml}}\n"
+    (report,) = check([write(route + TEMPLATE)]).files
+    assert [(item.line, item.field, item.message) for item in report.warnings] == [
+        (
+            8,
+            "routes[0].strategy.fromManifest",
+            '"v2" has 5 % of the traffic by then: a version with traffic is nobody\'s shadow, '
+            "nothing is copied",
+        )
+    ]
+
+
+def test_a_shadow_of_0_percent_that_lends_its_limits_to_a_step_is_not_idle(write: Write) -> None:
+    three = ROUTE + "    v3: {endpoints: [http://10.0.0.3:8000]}\n"
+    text = (
+        "release: v2\nshadow: {version: v3, percent: 0, noise: {percent: 5}}\nstrategy: {canary: "
+        "{steps: [{setShadow: {percent: 10}}, {analysis: {templates: [{templateName: quality}]}}]}}"
+    )
+    (report,) = check([write(three + indent(text, "  ") + TEMPLATE)]).files
+    assert (report.problems, report.warnings) == ((), ())
 
 
 def test_other_warnings_stand_at_their_place(write: Write) -> None:

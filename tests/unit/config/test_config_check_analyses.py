@@ -77,7 +77,7 @@ ERRORS = {
     "unknown provider": (
         f"provider:\n  datadog: {{query: x}}{LINE}\n",
         "spec.metrics[0].provider.datadog",
-        'there is no provider "datadog": there are router, prometheus, web',
+        'there is no provider "datadog": there are router, shadow, prometheus, web',
     ),
     "two providers": (
         "provider: {web: {url: http://q}, router: {metric: errorRatio}}\n",
@@ -93,6 +93,16 @@ ERRORS = {
         f"provider:\n  router: {{metric: errors}}{LINE}\n",
         "spec.metrics[0].provider.router",
         "metric: input should be 'requestRate'",
+    ),
+    "unknown metric of the shadow": (
+        f"provider:\n  shadow: {{metric: mismatches}}{LINE}\n",
+        "spec.metrics[0].provider.shadow",
+        "metric: input should be 'mismatchRatio'",
+    ),
+    "unknown field of an answer": (
+        f"provider:\n  shadow: {{metric: mismatchRatio, field: texts}}{LINE}\n",
+        "spec.metrics[0].provider.shadow",
+        "field: input should be 'status'",
     ),
     "unknown setting": (
         f"provider:\n  web: {{url: http://q, timeout: 3s}}{LINE}\n",
@@ -246,6 +256,105 @@ def test_an_address_may_stand_in_the_metric_or_in_the_default(place: str, loads:
     text = inline(template(f"provider: {{prometheus: {{{address}query: up}}}}\n"))
     default = "providers: {prometheus: {address: http://prometheus:9090}}\n"
     loads(text if place == "metric" else text + default)
+
+
+SHADOW = template(
+    "successCondition: result[0] < 0.03\nprovider: {shadow: {metric: mismatchBeyondNoise}}\n"
+)
+ANALYSIS = "{analysis: {templates: [{templateName: quality}]}}"
+COPIED = "{setShadow: {percent: 10}}"
+FLOOR = "  shadow: {version: v3, percent: 0, noise: {percent: 20}}\n"
+UNCOPIED = 'errors: nothing copies requests to "v2" before it is measured: '
+ADD_A_STEP = f"{UNCOPIED}put a setShadow step and a pause before the first setWeight"
+
+
+def shadowed(strategy: str, shadow: str = FLOOR, metric: str = SHADOW) -> str:
+    """A configuration in which `quality` is measured by the comparisons of v2."""
+    route = ROUTE[: ROUTE.index("  release")] + "    v3: {endpoints: [http://10.0.0.3:8000]}\n"
+    return inline(metric, f"{route}  release: v2\n  strategy: {{{strategy}}}\n{shadow}")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "place", "message"),
+    [
+        (f"canary: {{steps: [{ANALYSIS}]}}", "canary.steps[0].analysis", ADD_A_STEP),
+        (
+            f"canary: {{steps: [{ANALYSIS}, {COPIED}]}}",
+            "canary.steps[0].analysis",
+            ADD_A_STEP,
+        ),
+        (
+            f"canary: {{steps: [{{setShadow: {{percent: 1, version: v3}}}}, {ANALYSIS}]}}",
+            "canary.steps[1].analysis",
+            ADD_A_STEP,
+        ),
+        (
+            "canary: {steps: [{setWeight: 1}], analysis: {templates: [{templateName: quality}]}}",
+            "canary.analysis",
+            ADD_A_STEP,
+        ),
+        (
+            "blueGreen: {prePromotionAnalysis: {templates: [{templateName: quality}]}}",
+            "blueGreen.prePromotionAnalysis",
+            f"{UNCOPIED}only `inference-router shadow set chat` does",
+        ),
+    ],
+)
+def test_a_metric_of_a_shadow_that_gets_no_copies_is_warned_about(
+    strategy: str, place: str, message: str, write: Write
+) -> None:
+    (report,) = check([write(shadowed(strategy))]).files
+    assert report.problems == ()
+    found = [(item.field, item.message) for item in report.warnings if "errors" in item.message]
+    assert found == [(f"routes[0].strategy.{place}", message)]
+
+
+def test_an_analysis_after_copies_to_a_version_with_traffic_has_nothing_to_judge(
+    write: Write,
+) -> None:
+    steps = f"{{setWeight: 5}}, {COPIED}, {ANALYSIS}"
+    (report,) = check([write(shadowed(f"canary: {{steps: [{steps}]}}"))]).files
+    assert [(item.field, item.message) for item in report.warnings] == [
+        (
+            "routes[0].strategy.canary.steps[1].setShadow",
+            '"v2" has 5 % of the traffic by then: a version with traffic is nobody\'s shadow, '
+            "nothing is copied",
+        ),
+        ("routes[0].strategy.canary.steps[2].analysis", ADD_A_STEP),
+    ]
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        f"canary: {{steps: [{COPIED}, {ANALYSIS}]}}",
+        f"canary: {{steps: [{COPIED}], analysis: {{templates: [{{templateName: quality}}]}}}}",
+    ],
+)
+def test_a_metric_of_a_shadow_that_gets_copies_is_not_warned_about(
+    strategy: str, write: Write
+) -> None:
+    (report,) = check([write(shadowed(strategy))]).files
+    assert (report.problems, report.warnings) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("metric", "warned"), [("mismatchBeyondNoise", True), ("mismatchRatio", False)]
+)
+def test_beyond_noise_without_a_noise_floor_is_warned_about(
+    metric: str, warned: bool, write: Write
+) -> None:
+    text = shadowed(
+        f"canary: {{steps: [{COPIED}, {ANALYSIS}]}}",
+        shadow="  shadow: {version: v3}\n",
+        metric=SHADOW.replace("mismatchBeyondNoise", metric),
+    )
+    (report,) = check([write(text)]).files
+    never = (
+        "errors: is never measured, because no request goes to stable once more: "
+        "set `shadow.noise.percent`"
+    )
+    assert (never in [item.message for item in report.warnings]) is warned
 
 
 def test_no_message_shows_a_secret(refusals: Refusals) -> None:

@@ -94,8 +94,8 @@ def template(metric: str, **spec: str) -> str:
 def plan(write: Write) -> Callable[..., RoutePlan]:
     """The plan of a route with this strategy, written in YAML."""
 
-    def plan(strategy: str, templates: str = "") -> RoutePlan:
-        text = ROUTE + indent(dedent(strategy), "  ") + templates
+    def plan(strategy: str, templates: str = "", route: str = ROUTE) -> RoutePlan:
+        text = route + indent(dedent(strategy), "  ") + templates
         (report,) = check([write(text)]).files
         assert report.problems == ()
         return report.plans[0]
@@ -299,14 +299,67 @@ def test_a_canary_without_steps_is_stable_at_once(plan: Plans) -> None:
     assert [str(step) for step in found.steps] == ["v2 is stable and has all traffic"]
 
 
-def test_copies_are_said_not_to_happen_yet(plan: Plans) -> None:
-    steps = plan(
-        "strategy: {canary: {steps: [{setShadow: {percent: 10}}, {setShadow: {percent: 0}}]}}\n"
-    ).steps
-    assert [str(step) for step in steps[:2]] == [
-        "1. copies of 10 % of the requests to v2 (not built in yet: nothing happens)",
-        "2. no more copies to v2",
+THREE = ROUTE.replace("  release", "    v3: {endpoints: [http://10.0.0.3:8000]}\n  release")
+
+
+def told(report: RoutePlan) -> list[str]:
+    return [str(step) for step in report.steps[:-1]]
+
+
+def test_the_copies_of_a_step_end_when_their_version_gets_traffic(plan: Plans) -> None:
+    steps = (
+        "{setShadow: {percent: 10}}, {pause: {duration: 1h}}, {setWeight: 5}, {setWeight: 25}, "
+        "{setWeight: 0}, {setShadow: {percent: 0}}, {setWeight: 5}"
+    )
+    assert told(plan(f"strategy: {{canary: {{steps: [{steps}]}}}}\n")) == [
+        "1. copies of 10 % of the requests to v2",
+        "2. wait 1h",
+        "3. 5 % of the traffic to v2; the copies to it end",
+        "4. 25 % of the traffic to v2",
+        "5. 0 % of the traffic to v2; the copies to it begin again",
+        "6. no more copies to v2",
+        "7. 5 % of the traffic to v2",
     ]
+
+
+def test_a_step_that_copies_nothing_says_why(plan: Plans) -> None:
+    steps = "{setWeight: 25}, {setShadow: {percent: 10}}"
+    assert told(plan(f"strategy: {{canary: {{steps: [{steps}]}}}}\n")) == [
+        "1. 25 % of the traffic to v2",
+        "2. no copies: v2 has 25 % of the traffic",
+    ]
+
+
+def test_the_configured_shadow_is_copied_to_until_a_step_takes_the_copies(plan: Plans) -> None:
+    strategy = """\
+        strategy:
+          canary:
+            steps:
+            - setShadow: {percent: 10, match: [{method: POST}]}
+            - setWeight: 5
+            - setShadow: {version: v3, percent: 1}
+            - setShadow: {percent: 0}
+            - setWeight: 50
+        shadow: {version: v3, percent: 2.5, noise: {percent: 20}}
+        """
+    assert told(plan(strategy, route=THREE)) == [
+        "until a step changes that, copies of 2.5 % of the requests to v3, 20 % of them to stable "
+        "once more",
+        "1. copies of 10 % of the matching requests to v2, 20 % of them to stable once more",
+        "2. 5 % of the traffic to v2; the copies to it end",
+        "3. copies of 1 % of the requests to v3, 20 % of them to stable once more",
+        "4. no more copies to v2; again copies of 2.5 % of the requests to v3, 20 % of them to "
+        "stable once more",
+        "5. 50 % of the traffic to v2",
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["canary: {steps: [{setWeight: 5}]}", "blueGreen: {}"])
+def test_copies_that_no_step_touches_go_on_all_the_while(plan: Plans, strategy: str) -> None:
+    shadow = "shadow: {version: v3, match: [{method: POST}]}\n"
+    found = plan(f"strategy: {{{strategy}}}\n{shadow}", route=THREE)
+    copied = "all the while, copies of 100 % of the matching requests to v3"
+    assert str(found.steps[0]) == copied
 
 
 def test_a_blue_green_plan_tells_each_stage(plan: Plans) -> None:

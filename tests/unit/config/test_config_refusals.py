@@ -136,12 +136,33 @@ IN_ROUTE = {
     "shadow is the release": (
         "release: v3\nshadow: {version: v3}  # LINE",
         "shadow.version",
-        '"v3" is the release; a shadow has no traffic of its own',
+        '"v3" is the release; a shadow has no traffic of its own (a setShadow step copies to a '
+        "release before it has any)",
     ),
     "shadow percent": (
         "shadow:\n  version: v3\n  percent: 101  # LINE",
         "shadow.percent",
         "101 is not between 0 and 100 percent",
+    ),
+    "shadow percent that is no number": (
+        "shadow:\n  version: v3\n  percent: some  # LINE",
+        "shadow.percent",
+        'not a percentage: "some"',
+    ),
+    "shadow percent too fine": (
+        "shadow:\n  version: v3\n  percent: 0.001  # LINE",
+        "shadow.percent",
+        "0.001 has more than two decimals",
+    ),
+    "noise percent": (
+        "shadow:\n  version: v3\n  noise: {percent: -1}  # LINE",
+        "shadow.noise.percent",
+        "-1 is not between 0 and 100 percent",
+    ),
+    "ignored path": (
+        "shadow:\n  version: v3\n  compare: {ignorePaths: [$.id, id]}  # LINE",
+        "shadow.compare.ignorePaths[1]",
+        'not a JSON path: "id" (like $.messages[*].content)',
     ),
     "redaction path": (
         "shadow:\n  version: v3\n  redact: {paths: ['$.a', 'a[']}  # LINE",
@@ -283,6 +304,16 @@ IN_ROUTE = {
         "strategy:\n  canary:\n    steps:\n    - setWeight: 0.125  # LINE",
         "strategy.canary.steps[0].setWeight",
         '"0.125" has more than 2 decimals',
+    ),
+    "shadow step's percent": (
+        "strategy:\n  canary:\n    steps:\n    - setShadow: {percent: 101}  # LINE",
+        "strategy.canary.steps[0].setShadow.percent",
+        "101 is not between 0 and 100 percent",
+    ),
+    "shadow step's match": (
+        "strategy:\n  canary:\n    steps:\n    - setShadow: {percent: 1, match: [{}]}  # LINE",
+        "strategy.canary.steps[0].setShadow.match[0]",
+        "says nothing; write pathPrefix: / to mean every request",
     ),
     "shadow step": (
         "strategy:\n  canary:\n    steps:\n    - setShadow: {percent: 5, version: x}  # LINE",
