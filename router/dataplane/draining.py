@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from router.dataplane.table import LiveVersion, Table
-from router.errors import ErrorCode
 
 if TYPE_CHECKING:
     from router.dataplane.exchange import Exchange
@@ -81,7 +80,9 @@ class Drains:
             place = _place_of(exchange)
             if place in over and exchange.started_at <= over[place].since:
                 ended[place] += 1
-                _end(exchange, place[1])
+                exchange.on_drained(
+                    f"version {place[1]} was replaced, and its time to finish is over"
+                )
         for (route, version), number in ended.items():
             log.info("%s/%s: its time to drain is over, %d requests ended", route, version, number)
 
@@ -90,12 +91,5 @@ class Drains:
 
 
 def _place_of(exchange: "Exchange") -> _Key | None:
-    # Why so: what is asked once for each drain must not be one more call for each request.
-    version = exchange._version  # noqa: SLF001
+    version = exchange.version
     return (version.route, version.spec.name) if version is not None else None
-
-
-def _end(exchange: "Exchange", version: str) -> None:
-    exchange._refuse(  # noqa: SLF001  # the exchange's own words are of the worker's end
-        ErrorCode.DRAINING, f"version {version} was replaced, and its time to finish is over"
-    )

@@ -150,6 +150,11 @@ class Exchange:
         self.done = False
 
     @property
+    def version(self) -> LiveVersion | None:
+        """The version that has it now."""
+        return self._version
+
+    @property
     def now(self) -> Callable[[], float]:
         """The worker's clock."""
         return self._plane.now
@@ -290,10 +295,31 @@ class Exchange:
         """A place has become free (see `admission.Waiter`); the version is chosen only now."""
         self._queued = False
         self.deadline = NEVER
+        self._decide_anew()
         destination = self._destination
         assert destination is not None
         version = destination.version or choose_version(destination, self._head, self._fields)
         self._admitted(destination.route, version)
+
+    def _decide_anew(self) -> None:
+        """Follow the table that is served now: the wait may have been longer than a switch.
+
+        Where its route is gone, a request that has been let in is still answered.
+        """
+        table, route = self._plane.table, self._held_route
+        if self._plan.table is table or table.routes.get(route.spec.name) is route:
+            return
+        plan = plan_of(table, self._head)
+        model = self._fields.model if plan.inspects else None
+        try:
+            destination = plan.destinations.get(model) or find_destination(plan, self._head, model)
+            if destination.route.spec.name != route.spec.name:
+                return
+            if destination.route.body_fields and self._fields is NO_FIELDS:
+                self._read_fields(plan)
+        except Refusal:
+            return
+        self._plan, self._destination = plan, destination
 
     def _admitted(self, route: LiveRoute, version: LiveVersion) -> None:
         self._version = version
@@ -656,9 +682,9 @@ class Exchange:
                 retry=False,
             )
 
-    def on_drained(self) -> None:
-        """The worker ends: so must this exchange."""
-        self._refuse(ErrorCode.DRAINING, "the router is shutting down")
+    def on_drained(self, message: str) -> None:
+        """The worker or the version ends: so must this exchange."""
+        self._refuse(ErrorCode.DRAINING, message)
 
     def client_gone(self) -> None:
         """The client has closed; whatever runs for it ends now."""

@@ -256,7 +256,7 @@ class DataPlane:
     def break_off_all(self) -> None:
         """The time to drain is over: what still runs ends with an error."""
         for exchange in tuple(self.active):
-            exchange.on_drained()
+            exchange.on_drained("the router is shutting down")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The asgi door."""

@@ -18,6 +18,9 @@ from router.snapshot import FULL, Role
 MAX_PAST: Final = 10
 """Former stable versions that are remembered (Argo's revisionHistoryLimit)."""
 
+MAX_LEFT: Final = 10
+"""Versions of which is remembered when they lost their traffic: more never drain at once."""
+
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Weights that a person has set; while they hold, the controller moves nothing.
@@ -66,7 +69,8 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     release that was rolled back: it is not started again by itself.  `warm` says of former stable
     versions until when they are kept ready for the traffic.  `rollout` is the newest one,
     also after its end.  `lineage` says of each version where it comes from, as it was declared
-    when this state was made.  `shadow` is a person's wish, if there is one.
+    when this state was made.  `shadow` is a person's wish, if there is one.  `left` says of
+    versions without traffic when they lost it.
     """
 
     stable: str
@@ -78,11 +82,14 @@ class RouteState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lineage: dict[str, dict[str, Any]] = {}
     warm: dict[str, float] = {}
     shadow: ShadowOverride | None = None
+    left: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
         if len(self.past) > MAX_PAST:
             raise ConfigError(f"{len(self.past)} former versions are more than {MAX_PAST}")
+        if len(self.left) > MAX_LEFT:
+            raise ConfigError(f"{len(self.left)} versions that were left are more than {MAX_LEFT}")
 
     def is_warm(self, version: str, now: float) -> bool:
         """Whether a former stable version is still kept ready."""

@@ -229,3 +229,38 @@ async def test_places_outlive_a_new_generation(
         await (await v1.next_call()).answer_json({"server": "v1"})
     assert (await second.read_answer()).status == 200
     assert (await third.read_answer()).json()["server"] == "v2"
+
+
+async def test_a_request_that_has_waited_through_a_switch_goes_to_the_new_version(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    v1, v2 = await upstreams.start("v1"), await upstreams.named("v2")
+
+    def switched(old: int, new: int) -> Route:
+        versions = (canary("v2", v2, weight=new), version("v1", v1, weight=old))
+        return route("chat", *versions, limits=QUEUE)
+
+    router.install(switched(100, 0))
+    first, second = await queue(router, get("/first"), get("/second"))
+    call = await v1.next_call()
+    generation = router.install(switched(0, 100))
+    await call.answer()
+    assert (await first.read_answer()).field("x-model-version") == "v1"
+    answer = await second.read_answer()
+    assert answer.field("x-model-version") == "v2"
+    assert answer.field("x-router-generation") == str(generation)
+    assert v1.waiting == 0
+
+
+async def test_a_request_that_has_waited_while_its_route_went_is_still_answered(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    v1 = await upstreams.start("v1")
+    router.install(route("chat", version("v1", v1), limits=QUEUE))
+    first, second = await queue(router, get("/first"), get("/second"))
+    call = await v1.next_call()
+    router.install(route("other", version("v1", v1), rules=(Rule(path="/other"),)))
+    await call.answer()
+    assert (await first.read_answer()).status == 200
+    await (await v1.next_call()).answer()
+    assert (await second.read_answer()).status == 200

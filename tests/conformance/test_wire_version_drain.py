@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,19 +26,19 @@ class Sides:
         self._router = router
         self.v1, self.v2 = v1, v2
 
-    def serve(self, name: str, *, drain_s: float | None = DRAIN_S, **more: object) -> None:
+    def serve(self, name: str, *, drain_s: float | None = DRAIN_S, **more: Any) -> None:
         """Give all traffic to one side; the other has lost it now, and drains."""
         until_s = None if drain_s is None else self._router.clock.wall() + drain_s
         self._install(name, until_s, **more)
 
-    def _install(self, name: str, until_s: float | None, **more: object) -> None:
+    def _install(self, name: str, until_s: float | None, **more: Any) -> None:
         sides = [
             version("v1", self.v1) if name == "v1" else drained("v1", self.v1, until_s),
             version("v2", self.v2) if name == "v2" else drained("v2", self.v2, until_s),
         ]
         self._router.install(route("chat", *sides, header_routes=(NAMED,), **more))
 
-    def drain_until(self, until_s: float | None, **more: object) -> None:
+    def drain_until(self, until_s: float | None, **more: Any) -> None:
         """v2 has all traffic; v1's drain ends then."""
         self._install("v2", until_s, **more)
 

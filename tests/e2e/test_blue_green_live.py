@@ -7,8 +7,8 @@ import itertools
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +17,8 @@ import pytest
 
 from tests.support.engines import EngineProcess, running_engine
 from tests.support.load import PATH, Load, load
-from tests.support.routers import Document, RouterProcess, document, route, running_router
+from tests.support.routers import Document
+from tests.support.stages import Stage, stage
 
 pytestmark = pytest.mark.anyio
 
@@ -45,77 +46,20 @@ ERRORS: Final[Document] = {
 }
 
 
-class Stage:
-    """A router between a blue and a green side, and its admin API."""
-
-    def __init__(
-        self, router: RouterProcess, engines: dict[str, EngineProcess], config: Document
-    ) -> None:
-        self.router = router
-        self.engines = engines
-        self.config = config
-        self.admin = httpx.AsyncClient(
-            base_url=f"{router.admin}/api/v1", timeout=15, trust_env=False
-        )
-
-    def release(self) -> None:
-        """Commit v2."""
-        self.config["routes"][0]["release"] = "v2"
-        self.router.write_config(self.config)
-
-    async def rollout(self) -> dict[str, Any]:
-        answer: dict[str, Any] = (await self.admin.get("/routes/chat/rollout")).json()
-        return answer
-
-    async def weights(self) -> dict[str, float]:
-        chat = (await self.admin.get("/routes/chat")).json()
-        return {version["name"]: version["weight"] for version in chat["versions"]}
-
-    async def wait(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait until the rollout is as wanted."""
-        async with asyncio.timeout(30):
-            now = await self.rollout()
-            while not condition(now):
-                await asyncio.sleep(0.02)
-                now = await self.rollout()
-        return now
-
-    async def wait_over(self) -> dict[str, Any]:
-        return await self.wait(lambda now: now["finished"] is not None)
-
-    async def switch(self, to: str) -> httpx.Response:
-        body = {"to": to, "reason": f"a test of {to}"}
-        return await self.admin.post("/routes/chat/switch", json=body)
-
-    async def trail(self) -> list[str]:
-        """Every action, the oldest first."""
-        page = await self.admin.get("/audit?route=chat&limit=1000&after=0")
-        return [entry["action"] for entry in page.json()["entries"]]
-
-
-@asynccontextmanager
-async def stage(
+def sides(
     tmp_path: Path, *more_of_v2: str, bad: float = 0.0, **strategy: Any
-) -> AsyncIterator[Stage]:
+) -> AbstractAsyncContextManager[Stage]:
     """v1 is stable; v2 fails a share `bad` of its requests, and is not released yet."""
-    speed: dict[str, Any] = {"time_scale": 1.0, "step_seconds": STEP_S, "default_output_tokens": 1}
-    with ExitStack() as stack:
-        engines = {
-            "v1": stack.enter_context(running_engine("v1", **speed)),
-            "v2": stack.enter_context(running_engine("v2", **speed, error_rate=bad)),
-        }
-        chat = {
-            **route(**{name: engine.url for name, engine in engines.items()}),
-            "health": {"interval": "200ms", "unhealthyAfter": 1, "healthyAfter": 1},
-            "breaker": "off",  # it would be faster than the analysis now and then
-            "strategy": {"blueGreen": strategy},
-        }
-        chat["versions"]["v2"]["endpoints"] += more_of_v2
-        config = {**document(chat, workers=2), "analysisTemplates": [ERRORS]}
-        router = stack.enter_context(running_router(tmp_path, config))
-        found = Stage(router, engines, config)
-        async with found.admin:
-            yield found
+    return stage(
+        tmp_path,
+        {"blueGreen": strategy},
+        templates=[ERRORS],
+        engines={"time_scale": 1.0, "step_seconds": STEP_S, "default_output_tokens": 1},
+        v2={"error_rate": bad},
+        more_of_v2=more_of_v2,
+        health={"interval": "200ms", "unhealthyAfter": 1, "healthyAfter": 1},
+        breaker="off",  # it would be faster than the analysis now and then
+    )
 
 
 # -- streams that live through switches --------------------------------------------------------
@@ -205,7 +149,7 @@ def strays(switched: list[Switched], running: Load, opened: Streams) -> list[str
 async def test_a_release_and_ten_switches_under_load_lose_no_request_and_cut_no_stream(
     tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path, warmup=WARMUP) as run:
+    async with sides(tmp_path, warmup=WARMUP) as run:
         switched: list[Switched] = []
         async with (
             load(run.router.traffic, connections=6, pause_s=0.01) as running,
@@ -236,7 +180,7 @@ async def test_a_release_and_ten_switches_under_load_lose_no_request_and_cut_no_
         for one in switched:
             through = [s for s in opened.ended if s.sent_at < one.called_at < s.ended_at]
             assert through, "no stream was open while traffic moved"
-        trail = await run.trail()
+        trail = await run.actions()
         assert trail.index("rollout.warmedUp") < trail.index("rollout.switched")
         assert trail.count("switched") == SWITCHES
 
@@ -249,7 +193,7 @@ async def wait_idle(engine: EngineProcess) -> None:
 
 
 async def test_every_endpoint_is_warmed_up_before_the_first_client_comes(tmp_path: Path) -> None:
-    async with stage(tmp_path, warmup={**WARMUP, "requests": 5, "requireModel": True}) as run:
+    async with sides(tmp_path, warmup={**WARMUP, "requests": 5, "requireModel": True}) as run:
         run.config["routes"][0]["versions"]["v2"]["model"] = "v2"
         run.release()
         over = await run.wait_over()
@@ -264,7 +208,7 @@ async def test_a_side_with_too_few_healthy_endpoints_gets_no_traffic_and_says_wh
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         missing = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        async with stage(tmp_path, missing, minHealthyEndpoints=2) as run:
+        async with sides(tmp_path, missing, minHealthyEndpoints=2) as run:
             async with load(run.router.traffic, connections=3, pause_s=0.01) as running:
                 run.release()
                 now = await run.wait(lambda now: now["stage"] == "health" and now["message"])
@@ -290,7 +234,7 @@ async def test_a_side_that_fails_its_analysis_after_the_switch_gives_the_traffic
     tmp_path: Path,
 ) -> None:
     after = {"templates": [{"templateName": "errors"}]}
-    async with stage(tmp_path, bad=0.3, postPromotionAnalysis=after) as run:
+    async with sides(tmp_path, bad=0.3, postPromotionAnalysis=after) as run:
         async with load(run.router.traffic, connections=6, pause_s=0.01) as running:
             run.release()
             await run.wait(lambda now: now["stage"] == "postPromotionAnalysis")

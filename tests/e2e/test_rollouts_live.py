@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.support.engines import EngineProcess, running_engine
+from tests.support.engines import running_engine
 from tests.support.load import load
 from tests.support.prometheus import running_prometheus
-from tests.support.routers import Document, RouterProcess, document, route, running_router
+from tests.support.routers import Document, document, route, running_router
+from tests.support.stages import Stage, stage
 
 pytestmark = pytest.mark.anyio
 
@@ -48,53 +47,6 @@ WATCH: Document = {
 }
 
 
-class Stage:
-    """Two engines, a router in front of them, and its admin API."""
-
-    def __init__(
-        self, router: RouterProcess, engines: dict[str, EngineProcess], config: Document
-    ) -> None:
-        self.router = router
-        self.engines = engines
-        self.config = config
-        self.admin = httpx.AsyncClient(base_url=router.admin, timeout=15, trust_env=False)
-
-    def release(self) -> None:
-        """Commit v2."""
-        self.config["routes"][0]["release"] = "v2"
-        self.router.write_config(self.config)
-
-    async def rollout(self) -> dict[str, Any]:
-        answer: dict[str, Any] = (await self.admin.get("/api/v1/routes/chat/rollout")).json()
-        return answer
-
-    async def weights(self) -> dict[str, float]:
-        chat = (await self.admin.get("/api/v1/routes/chat")).json()
-        return {version["name"]: version["weight"] for version in chat["versions"]}
-
-    async def trail(self) -> list[dict[str, Any]]:
-        answer = await self.admin.get("/api/v1/audit?route=chat&limit=1000&after=0")
-        entries: list[dict[str, Any]] = answer.json()["entries"]
-        return entries
-
-    async def wait(
-        self, condition: Callable[[dict[str, Any]], bool], deadline_s: float = 60.0
-    ) -> dict[str, Any]:
-        """Wait until the rollout is as wanted; control may be away meanwhile."""
-        now: dict[str, Any] = {}
-        async with asyncio.timeout(deadline_s):
-            while not (now and condition(now)):
-                await asyncio.sleep(0.05)
-                try:
-                    now = await self.rollout()
-                except (httpx.TransportError, ValueError):
-                    now = {}
-        return now
-
-    async def wait_over(self) -> dict[str, Any]:
-        return await self.wait(lambda now: now["finished"] is not None)
-
-
 def strategy(*steps: Document, **more: Any) -> Document:
     return {"canary": {"steps": list(steps), **more}}
 
@@ -103,21 +55,9 @@ def analysis(name: str) -> Document:
     return {"templates": [{"templateName": name}]}
 
 
-@asynccontextmanager
-async def stage(tmp_path: Path, walk: Document, **faults: Any) -> AsyncIterator[Stage]:
+def walking(tmp_path: Path, walk: Document, **faults: Any) -> AbstractAsyncContextManager[Stage]:
     """v1 is stable; v2 suffers these faults, and is not released yet."""
-    with ExitStack() as stack:
-        engines = {
-            "v1": stack.enter_context(running_engine("v1")),
-            "v2": stack.enter_context(running_engine("v2", **faults)),
-        }
-        urls = {name: engine.url for name, engine in engines.items()}
-        chat = {**route(**urls), "strategy": walk}
-        config = {**document(chat, workers=2), "analysisTemplates": [QUALITY, WATCH]}
-        router = stack.enter_context(running_router(tmp_path, config))
-        found = Stage(router, engines, config)
-        yield found
-        await found.admin.aclose()
+    return stage(tmp_path, walk, templates=[QUALITY, WATCH], v2=faults)
 
 
 async def test_a_good_version_walks_to_all_traffic_and_becomes_stable(tmp_path: Path) -> None:
@@ -128,7 +68,7 @@ async def test_a_good_version_walks_to_all_traffic_and_becomes_stable(tmp_path: 
         {"setWeight": 60},
         analysis=analysis("watch"),
     )
-    async with stage(tmp_path, walk) as run:
+    async with walking(tmp_path, walk) as run:
         async with load(run.router.traffic, connections=6, pause_s=0.01) as running:
             run.release()
             over = await run.wait_over()
@@ -150,7 +90,7 @@ async def test_a_good_version_walks_to_all_traffic_and_becomes_stable(tmp_path: 
 async def test_a_version_that_always_fails_is_out_by_the_breaker_and_no_client_notices(
     tmp_path: Path,
 ) -> None:
-    async with stage(tmp_path, strategy({"setWeight": 20}, {"pause": {}}), error_rate=1.0) as run:
+    async with walking(tmp_path, strategy({"setWeight": 20}, {"pause": {}}), error_rate=1.0) as run:
         async with load(run.router.traffic, connections=6, pause_s=0.005) as running:
             run.release()
             over = await run.wait_over()
@@ -165,7 +105,7 @@ async def test_a_version_that_always_fails_is_out_by_the_breaker_and_no_client_n
 
 async def test_a_version_that_sometimes_fails_is_caught_by_its_error_ratio(tmp_path: Path) -> None:
     walk = strategy({"setWeight": 30}, {"pause": {}}, analysis=analysis("watch"))
-    async with stage(tmp_path, walk, error_rate=0.2) as run:
+    async with walking(tmp_path, walk, error_rate=0.2) as run:
         async with load(run.router.traffic, connections=6, pause_s=0.01) as running:
             run.release()
             over = await run.wait_over()
@@ -192,7 +132,7 @@ async def test_control_killed_again_and_again_walks_on_and_does_nothing_twice(
         {"setWeight": 80},
         analysis=analysis("watch"),
     )
-    async with stage(tmp_path, walk) as run:
+    async with walking(tmp_path, walk) as run:
         async with load(run.router.traffic, connections=6, pause_s=0.01) as running:
             run.release()
             await run.wait(lambda now: now["step"] is not None)
@@ -208,30 +148,30 @@ async def test_control_killed_again_and_again_walks_on_and_does_nothing_twice(
         assert given == [1000, 2000, 4000, 8000]
         begun = [e["evidence"]["run"] for e in trail if e["action"] == "rollout.analysisStarted"]
         assert len(begun) == len(set(begun)) == 3
-        assert (await run.admin.get("/api/v1/audit/verify")).json()["ok"] is True
+        assert (await run.admin.get("/audit/verify")).json()["ok"] is True
 
 
 async def test_a_persons_words_reach_the_rollout_and_the_trail(tmp_path: Path) -> None:
-    async with stage(tmp_path, strategy({"setWeight": 20}, {"pause": {}})) as run:
+    async with walking(tmp_path, strategy({"setWeight": 20}, {"pause": {}})) as run:
         run.release()
         await run.wait(lambda now: now["reason"] == "CanaryPauseStep")
         for command, phase in (("abort", "Degraded"), ("retry", "Progressing")):
-            path = f"/api/v1/routes/chat/rollout/{command}"
+            path = f"/routes/chat/rollout/{command}"
             answer = await run.admin.post(path, json={"reason": f"because {command}"})
             assert answer.status_code == 200, answer.text
             if command == "abort":
                 assert (await run.rollout())["phase"] == phase
                 assert await run.weights() == {"v1": 100, "v2": 0}
         await run.wait(lambda now: now["reason"] == "CanaryPauseStep")
-        await run.admin.post("/api/v1/routes/chat/rollout/resume", json={"reason": "looks good"})
+        await run.admin.post("/routes/chat/rollout/resume", json={"reason": "looks good"})
         over = await run.wait_over()
         assert (over["phase"], over["stable"]) == ("Healthy", "v2")
-        back = await run.admin.post("/api/v1/routes/chat/rollback", json={"reason": "it is not"})
+        back = await run.admin.post("/routes/chat/rollback", json={"reason": "it is not"})
         assert back.status_code == 200, back.text
         assert await run.weights() == {"v1": 100, "v2": 0}
         said = {(e["actor"]["name"], e["action"]) for e in await run.trail()}
         assert {("local", "rollout.aborted"), ("local", "rollout.rolledBack")} <= said
-        again = await run.admin.post("/api/v1/routes/chat/rollout/resume", json={"reason": "x"})
+        again = await run.admin.post("/routes/chat/rollout/resume", json={"reason": "x"})
         assert again.status_code == 409
         assert "retry" in again.json()["detail"]
 
@@ -331,7 +271,7 @@ async def test_argo_manifests_promote_a_good_version_and_abort_a_bad_one_by_prom
             over = await run.wait(lambda now: now["finished"] is not None, 90)
         assert (over["phase"], over["stable"]) == (phase, stable), over
         assert running.failures == []
-        runs = (await run.admin.get("/api/v1/analysis-runs?route=chat")).json()["runs"]
+        runs = (await run.admin.get("/analysis-runs?route=chat")).json()["runs"]
         measured = {m["name"]: m for m in runs[-1]["metrics"]}
         assert {m["provider"] for m in measured.values()} == {"prometheus"}
         assert measured["error-rate"]["measurements"]
