@@ -11,7 +11,8 @@ guard        who calls: tokens, and what a browser may not do
 logins       failed tokens, limited and told
 intake       parameters and bodies become checked values (`requests`, `fields`, `json_text`)
 documents    what is answered; `openapi` describes it all
-routes changes rollouts runs explain generations audit events reload   the handlers
+routes changes rollouts shadow comparisons runs explain generations audit events reload
+             the handlers
 problems     every error that there is
 """
 

@@ -11,6 +11,7 @@ from router.admin.reply import json_response
 from router.admin.requests import Back, ChangeParameters, ReleaseParameters, Weights, Why
 from router.admin.routes import route_document
 from router.config.models import Role
+from router.config.shadow import shadow_of
 from router.controller.changes import UnknownRouteError, told
 from router.controller.plane import Call, Change, ControlPlane
 from router.link.server import Applied
@@ -31,13 +32,8 @@ async def set_weights(asked: Asked[ChangeParameters, Weights]) -> Response:
 
 async def release_weights(asked: Asked[ReleaseParameters, Why | None]) -> Response:
     """The controller takes over again."""
-    in_query = asked.parameters.reason
-    in_body = None if asked.body is None else asked.body.reason
-    if in_query is not None and in_body is not None:
-        raise invalid([("reason", "stands in the query and in the body: give it once")])
-    if (reason := in_body or in_query) is None:
-        raise invalid([("reason", "is required, in the query or in a JSON body")])
-    change = await asked.plane.release_weights(asked.parameters.route, call_of(asked, reason))
+    call = call_of(asked, reason_of(asked))
+    change = await asked.plane.release_weights(asked.parameters.route, call)
     return await answer_change(asked, change)
 
 
@@ -49,6 +45,21 @@ async def roll_back(asked: Asked[ChangeParameters, Back]) -> Response:
         asked.parameters.route, call_of(asked, body.reason), force=body.force
     )
     return await answer_change(asked, change)
+
+
+def reason_of(asked: Asked[ReleaseParameters, Why | None]) -> str:
+    """The reason, which may stand in the query or in the body.
+
+    Raises:
+        Problem: it stands in both, or in neither.
+    """
+    in_query = asked.parameters.reason
+    in_body = None if asked.body is None else asked.body.reason
+    if in_query is not None and in_body is not None:
+        raise invalid([("reason", "stands in the query and in the body: give it once")])
+    if (reason := in_body or in_query) is None:
+        raise invalid([("reason", "is required, in the query or in a JSON body")])
+    return reason
 
 
 def check_may_force(asked: Asked[Any, Any]) -> None:
@@ -92,7 +103,7 @@ def call_of(asked: Asked[Any, Any], reason: str) -> Call:
 async def answer_change(asked: Asked[Any, Any], change: Change) -> Response:
     """The route as it is now, once the workers have followed."""
     if change.dry_run:
-        return json_response(_told_dry(change))
+        return json_response(_told_dry(asked.plane, change))
     parameters: ChangeParameters = asked.parameters
     status, applied = await wait_applied(asked.plane, change.generation, parameters.wait_seconds)
     document = _document(asked.plane, change)
@@ -114,13 +125,15 @@ def _document(plane: ControlPlane, change: Change) -> dict[str, Any]:
         raise Problem(ProblemType.NOT_FOUND, f"{made} {error}") from None
 
 
-def _told_dry(change: Change) -> dict[str, Any]:
+def _told_dry(plane: ControlPlane, change: Change) -> dict[str, Any]:
+    route, _ = plane.route(change.route)
+    before, after = change.before, change.after
     return {
         "dryRun": True,
         "generation": change.generation,
-        "changes": _moved(change.before.shares, change.after.shares),
-        "before": told(change.before),
-        "after": told(change.after),
+        "changes": _moved(before.shares, after.shares),
+        "before": told(before, shadow_of(route, before)),
+        "after": told(after, shadow_of(route, after)),
     }
 
 

@@ -39,6 +39,10 @@ class VersionDocument(Section):
     """The model's name on its servers, where it is another one."""
     in_flight: int
     """Requests that it is answering: of a version without weight, streams that drain."""
+    drain_until: float | None
+    """When those that were begun while it had traffic end with an error; null: when done."""
+    warm_until: float | None
+    """A former stable version: how long it is kept ready for the traffic."""
     lineage: dict[str, Any]
     """Where the version comes from, as far as it is declared."""
     tripped: str | None
@@ -58,6 +62,16 @@ class OverrideDocument(Section):
     """When the controller takes over again; null: when it is released."""
 
 
+class ShadowDocument(Section):
+    """The version that gets copies of requests at this moment."""
+
+    version: str
+    percent: float
+    """The share of the stable version's requests that is copied."""
+    by: str
+    """Who wants it: person, rollout (a step of it) or configuration."""
+
+
 class RouteDocument(Section):
     """A route and how far it has come."""
 
@@ -70,6 +84,8 @@ class RouteDocument(Section):
     """Former stable versions, the newest first: where a rollback goes."""
     rejected: str | None
     """A release that was rolled back: it is not started again by itself."""
+    shadow: ShadowDocument | None
+    """null: nothing is copied."""
     versions: list[VersionDocument]
 
 
@@ -108,6 +124,20 @@ class ShareDocument(Section):
     after: float
 
 
+class ShadowOverrideDocument(Section):
+    """A shadow that a person has set."""
+
+    version: str
+    percent: float
+    """0: nothing is copied."""
+    noise_percent: float | None
+    """null: as configured."""
+    holder: str
+    """The token's name; `local` without tokens."""
+    reason: str
+    since: float
+
+
 class StateDocument(Section):
     """A route's state as the audit trail tells it."""
 
@@ -118,6 +148,8 @@ class StateDocument(Section):
     past: list[str] = []
     rejected: str | None = None
     rollout: dict[str, Any] | None = None
+    shadow: ShadowDocument | None = None
+    shadow_override: ShadowOverrideDocument | None = None
     lineage: dict[str, dict[str, Any]] = {}
 
 
@@ -294,6 +326,195 @@ class RunsDocument(Section):
     """Analysis runs, the newest first."""
 
     runs: list[RunDocument]
+
+
+class CopyingDocument(Section):
+    """What one of those who may want a shadow says."""
+
+    version: str
+    percent: float
+
+
+class CredentialsDocument(Section):
+    """Which credentials a copy carries; never what they are."""
+
+    mode: str
+    """keep, strip or replace."""
+    header: str
+
+
+class ShadowLimitsDocument(Section):
+    """What bounds the copies of the shadow in force; counts are for each worker."""
+
+    noise_percent: float
+    """Share of the copied requests that stable answers a second time."""
+    sample_by: str
+    """request or stickyKey."""
+    match: list[dict[str, Any]]
+    """Only requests that one of these rules matches; none: all."""
+    include_stateful: bool
+    max_concurrency: int
+    max_queue: int
+    max_body_bytes: int
+    max_response_bytes: int
+    max_per_hour: int | None
+    max_pairs_per_second: float
+    """So many copied requests are compared."""
+    timeout_seconds: float
+    on_cancel: str
+    """cancel or keep: what becomes of a copy whose client goes away."""
+    credentials: CredentialsDocument
+
+
+class ShadowStandingDocument(Section):
+    """Which shadow is in force, who wants one, and why nothing is copied if so."""
+
+    route: str
+    generation: int
+    shadow: ShadowDocument | None
+    """The one in force; null: nothing is copied."""
+    why: str | None
+    """Why nothing is copied; null: something is."""
+    override: ShadowOverrideDocument | None
+    """What a person has set; it is heard before the others."""
+    step: CopyingDocument | None
+    """What the rollout's last setShadow step wants; it is heard before the configuration."""
+    configured: CopyingDocument | None
+    limits: ShadowLimitsDocument | None
+
+
+class EstimateDocument(Section):
+    """A number with its 95 % confidence interval, from so many samples."""
+
+    value: float
+    low: float
+    high: float
+    samples: int
+    p_value: float | None
+    """null: there is no question that it would answer."""
+
+
+class FieldReportDocument(Section):
+    """How often one field of the answers differs, or any field; shares are 0 to 1."""
+
+    pairs: int
+    twins: int
+    """Pairs that the stable version has answered a second time."""
+    shadow: EstimateDocument | None
+    """The share of all pairs in which the shadow differs from stable."""
+    twin: EstimateDocument | None
+    """The share of the twins in which stable differs from itself: the noise."""
+    beyond_noise: EstimateDocument | None
+    """What is left of the shadow's share without the noise."""
+    p_value: float | None
+    """What decides: of a single field, corrected for looking at several."""
+    twins_needed: int
+    """So many twins are enough to call differences noise."""
+    conclusion: str
+    """differs, within_noise, not_enough or no_noise_floor."""
+
+
+class ShiftReportDocument(Section):
+    """Differences in time to the primary's, in seconds."""
+
+    seen: int
+    median: EstimateDocument
+    p50: float
+    p95: float
+
+
+class TimeReportDocument(Section):
+    """How much later the shadow answers, and how much later the twin does; null: too few."""
+
+    shadow: ShiftReportDocument | None
+    twin: ShiftReportDocument | None
+
+
+class TokensReportDocument(Section):
+    """Completion tokens of the pairs in which both sides have told theirs."""
+
+    pairs: int
+    primary: int
+    shadow: int
+    ratio: float | None
+
+
+class ShadowReportDocument(Section):
+    """What all pairs of a shadow tell since it has begun."""
+
+    route: str
+    stable: str
+    shadow: str
+    since: float
+    pairs: int
+    compared: int
+    twins: int
+    twins_failed: int
+    errors: dict[str, int]
+    """Why there were no two answers to compare, and how often."""
+    error_ratio: EstimateDocument | None
+    """The share of the requests that the primary answered and the shadow did not."""
+    verdicts: dict[str, int]
+    any: FieldReportDocument
+    fields: dict[str, FieldReportDocument]
+    latency: TimeReportDocument
+    first_token: TimeReportDocument
+    tokens: TokensReportDocument
+    conclusion: str
+    """That of `any`."""
+    smallest_detectable: float | None
+    """The difference that so many twins find with a chance of 80 %."""
+    summary: list[str]
+    """The same in sentences."""
+
+
+class ComparisonRowDocument(Section):
+    """A recorded pair of answers, without texts."""
+
+    id: int
+    time: float
+    stable: str
+    shadow: str
+    verdict: str
+    """match, within_noise, mismatch or error."""
+    rule: str
+    """The rule that decided."""
+    differing: list[str]
+    """The fields in which the shadow differs."""
+    twin_differing: list[str] | None
+    """The fields in which the twin differs; null: there is none."""
+    error: str
+    """Why there was nothing to compare; empty: there was."""
+    request_id: str
+    generation: int | None
+
+
+class ComparisonsDocument(Section):
+    """A page of recorded pairs, the newest first."""
+
+    comparisons: list[ComparisonRowDocument]
+    next: int | None
+    """`before` of the next page; null: no more."""
+
+
+class ComparisonDocument(Section):
+    """One recorded pair, redacted as the configuration says."""
+
+    id: int
+    route: str
+    time: float
+    request_id: str
+    generation: int
+    verdict: str
+    rule: str
+    request: dict[str, Any]
+    """Method, target, header fields and body."""
+    primary: dict[str, Any]
+    """The stable version's answer."""
+    shadow: dict[str, Any]
+    """The shadow's answer, and what differs in it."""
+    twin: dict[str, Any] | None = None
+    """The stable version's second answer, if it was asked for one."""
 
 
 class OwnRunDocument(RunDocument):

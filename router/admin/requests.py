@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from router.admin.fields import (
     Document,
@@ -20,12 +20,16 @@ from router.admin.fields import (
     Wait,
     Whole,
 )
+from router.comparison import Verdict
 
 DEFAULT_WAIT_S = 5.0
 
 Limit = Annotated[int, Whole(1, 1_000)]
 Sequence = Annotated[int, Whole(0)]
 Text = Annotated[str, Field(max_length=255)]
+OneVerdict = Annotated[
+    Verdict, WithJsonSchema({"type": "string", "enum": [verdict.value for verdict in Verdict]})
+]
 
 
 class RouteParameters(Parameters):
@@ -54,7 +58,7 @@ class ChangeParameters(RouteParameters, WaitParameters):
 
 
 class ReleaseParameters(ChangeParameters):
-    """How weights are released."""
+    """How weights or a shadow are given back."""
 
     reason: Reason | None = None
     """Why, if there is no body."""
@@ -97,6 +101,29 @@ class RunParameters(Parameters):
 
     id: Text
     """The run's id."""
+
+
+class ExportParameters(RouteParameters):
+    """Which recorded pairs of answers."""
+
+    verdict: OneVerdict | None = None
+    """Only those that were judged so."""
+
+
+class ComparisonsParameters(ExportParameters):
+    """Which recorded pairs of answers, a page of them."""
+
+    before: Annotated[int, Whole(1)] | None = None
+    """Only those below this id."""
+    limit: Annotated[int, Whole(1, 100)] = 20
+    """How many at most, the newest first."""
+
+
+class ComparisonParameters(RouteParameters):
+    """Which recorded pair of answers."""
+
+    id: Annotated[int, Whole(1)]
+    """The pair's id."""
 
 
 class AuditParameters(Parameters):
@@ -151,6 +178,17 @@ class Weights(Why):
     """Percent of each version, 100 together; a version that is not named gets nothing."""
     expires_seconds: Seconds | None = None
     """After so long the controller takes over again; until released without it."""
+
+
+class ShadowWish(Why):
+    """Which version gets copies of the stable version's requests."""
+
+    version: Annotated[str, Field(min_length=1, max_length=63)]
+    """The version; it has no weight."""
+    percent: Percent
+    """Share of the requests that is copied; 0: none, whatever configuration and rollout say."""
+    noise_percent: Percent | None = None
+    """Share of the copied ones that stable answers a second time; as configured without it."""
 
 
 class Question(Document):

@@ -11,7 +11,7 @@ from router.admin.fields import Parameters
 from router.admin.operation import Asked
 from router.admin.reply import bytes_response, json_response
 from router.admin.requests import RouteParameters
-from router.controller.changes import told_override
+from router.controller.changes import told_override, told_shadow
 from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
 from router.link.messages import EndpointHealth
@@ -30,10 +30,10 @@ async def list_routes(asked: Asked[Parameters, None]) -> Response:
     plane = asked.plane
     snapshot, states = plane.snapshot, plane.states
     touched = {route.name: plane.touched(route.name) for route in snapshot.routes}
-    trips = plane.fleet.trips()
+    trips, now = plane.fleet.trips(), plane.clock.wall()
     parts: list[bytes] = []
     for place, route in enumerate(snapshot.routes, 1):
-        told = _route(route, states[route.name], plane.fleet, trips)
+        told = _route(route, states[route.name], plane.fleet, trips, now)
         parts.append(orjson.dumps({"generation": touched[route.name], **told}))
         if place % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -57,11 +57,13 @@ def route_document(plane: ControlPlane, name: str) -> dict[str, Any]:
     """
     _, state = plane.route(name)
     route = next(each for each in plane.snapshot.routes if each.name == name)
-    told = _route(route, state, plane.fleet, plane.fleet.trips())
+    told = _route(route, state, plane.fleet, plane.fleet.trips(), plane.clock.wall())
     return {"generation": plane.touched(name), **told}
 
 
-def _route(route: Route, state: RouteState, fleet: Fleet, trips: Trips) -> dict[str, Any]:
+def _route(
+    route: Route, state: RouteState, fleet: Fleet, trips: Trips, now: float
+) -> dict[str, Any]:
     held = state.override
     return {
         "name": route.name,
@@ -69,9 +71,10 @@ def _route(route: Route, state: RouteState, fleet: Fleet, trips: Trips) -> dict[
         "override": None if held is None else told_override(held),
         "past": list(state.past),
         "rejected": state.rejected,
+        "shadow": None if route.shadow is None else told_shadow(route.shadow, state),
         "versions": [
             {
-                **_version(route, version, state, fleet),
+                **_version(route, version, state, fleet, now),
                 "tripped": trips.get((route.name, version.name)),
             }
             for version in route.versions
@@ -79,7 +82,9 @@ def _route(route: Route, state: RouteState, fleet: Fleet, trips: Trips) -> dict[
     }
 
 
-def _version(route: Route, version: Version, state: RouteState, fleet: Fleet) -> dict[str, Any]:
+def _version(
+    route: Route, version: Version, state: RouteState, fleet: Fleet, now: float
+) -> dict[str, Any]:
     said = fleet.endpoints(route.name, version.name)
     urls = dict.fromkeys([endpoint.url for endpoint in version.endpoints])
     urls |= dict.fromkeys(said)  # a dns:// endpoint may be reported address by address
@@ -91,9 +96,15 @@ def _version(route: Route, version: Version, state: RouteState, fleet: Fleet) ->
         "wanted": wanted,
         "model": version.model,
         "inFlight": fleet.in_flight(route.name, version.name),
+        "drainUntil": _if_ahead(version.drain_until_s, now),
+        "warmUntil": state.warm[version.name] if state.is_warm(version.name, now) else None,
         "lineage": state.lineage.get(version.name, {}),
         "endpoints": [_endpoint(url, said.get(url, [])) for url in urls],
     }
+
+
+def _if_ahead(time_s: float | None, now: float) -> float | None:
+    return time_s if time_s is not None and now < time_s else None
 
 
 def _endpoint(url: str, said: list[EndpointHealth]) -> dict[str, Any]:

@@ -2,11 +2,24 @@
 
 from typing import Final
 
-from router.admin import events, explain, generations, reload, rollouts, routes, runs, switch
+from router.admin import (
+    comparisons,
+    events,
+    explain,
+    generations,
+    reload,
+    rollouts,
+    routes,
+    runs,
+    shadow,
+    switch,
+)
 from router.admin.audit import VerifyTrail, list_entries
 from router.admin.changes import release_weights, roll_back, set_weights
 from router.admin.documents import (
     ChangedDocument,
+    ComparisonDocument,
+    ComparisonsDocument,
     DryRunDocument,
     EntriesDocument,
     ExplanationDocument,
@@ -18,6 +31,8 @@ from router.admin.documents import (
     RoutesDocument,
     RunDocument,
     RunsDocument,
+    ShadowReportDocument,
+    ShadowStandingDocument,
     VerdictDocument,
 )
 from router.admin.operation import Answer, Operation
@@ -26,7 +41,10 @@ from router.admin.requests import (
     AuditParameters,
     Back,
     ChangeParameters,
+    ComparisonParameters,
+    ComparisonsParameters,
     EventParameters,
+    ExportParameters,
     GenerationParameters,
     GenerationsParameters,
     Question,
@@ -34,6 +52,7 @@ from router.admin.requests import (
     RouteParameters,
     RunParameters,
     RunsParameters,
+    ShadowWish,
     StartWhy,
     Switch,
     WaitParameters,
@@ -166,6 +185,90 @@ OPERATIONS: Final = (
             problems=_CHANGE_PROBLEMS,
         )
         for command, summary in _COMMANDS.items()
+    ),
+    Operation(
+        name="showShadow",
+        method="GET",
+        path="/routes/{route}/shadow",
+        role=Role.VIEWER,
+        summary="Which version gets copies, who wants it, or why nothing is copied",
+        handle=shadow.show_shadow,
+        parameters=RouteParameters,
+        answers={
+            200: Answer("How it stands.", (ShadowStandingDocument,), headers=("etag",)),
+        },
+        problems=(ProblemType.NOT_FOUND,),
+    ),
+    Operation(
+        name="setShadow",
+        method="PUT",
+        path="/routes/{route}/shadow",
+        role=Role.OPERATOR,
+        summary="Copy a share of the requests to a version, or to none, until this is cleared",
+        handle=shadow.set_shadow,
+        parameters=ChangeParameters,
+        body=ShadowWish,
+        answers=_CHANGED,
+        problems=_CHANGE_PROBLEMS,
+    ),
+    Operation(
+        name="clearShadow",
+        method="DELETE",
+        path="/routes/{route}/shadow",
+        role=Role.OPERATOR,
+        summary="Let configuration and rollout say again what is copied",
+        handle=shadow.clear_shadow,
+        parameters=ReleaseParameters,
+        body=Why,
+        body_optional=True,
+        answers=_CHANGED,
+        problems=_CHANGE_PROBLEMS,
+    ),
+    Operation(
+        name="reportShadow",
+        method="GET",
+        path="/routes/{route}/shadow/report",
+        role=Role.VIEWER,
+        summary="How the shadow's answers differ, beyond how stable differs from itself",
+        handle=comparisons.show_report,
+        parameters=RouteParameters,
+        answers={200: Answer("What all pairs tell.", (ShadowReportDocument,))},
+        problems=(ProblemType.NOT_FOUND,),
+    ),
+    Operation(
+        name="listComparisons",
+        method="GET",
+        path="/routes/{route}/shadow/comparisons",
+        role=Role.VIEWER,
+        summary="Recorded pairs of answers, without texts",
+        handle=comparisons.list_comparisons,
+        parameters=ComparisonsParameters,
+        answers={200: Answer("The newest first.", (ComparisonsDocument,))},
+        problems=(ProblemType.NOT_FOUND, ProblemType.STORE_UNAVAILABLE),
+    ),
+    Operation(
+        name="showComparison",
+        method="GET",
+        path="/routes/{route}/shadow/comparisons/{id}",
+        role=Role.OPERATOR,
+        summary="One recorded pair, with the texts that are kept of it",
+        handle=comparisons.show_comparison,
+        parameters=ComparisonParameters,
+        answers={200: Answer("The pair.", (ComparisonDocument,))},
+        problems=(ProblemType.NOT_FOUND, ProblemType.STORE_UNAVAILABLE),
+    ),
+    Operation(
+        name="exportComparisons",
+        method="GET",
+        path="/routes/{route}/shadow/export",
+        role=Role.OPERATOR,
+        summary="All recorded pairs, the oldest first, one on each line",
+        handle=comparisons.ExportComparisons(),
+        parameters=ExportParameters,
+        answers={
+            200: Answer("One pair a line.", (ComparisonDocument,), media_type=comparisons.LINES)
+        },
+        problems=(ProblemType.NOT_FOUND, ProblemType.BUSY, ProblemType.STORE_UNAVAILABLE),
     ),
     Operation(
         name="listAnalysisRuns",

@@ -32,7 +32,7 @@ from router.controller.plane import FILE_CHANGED, HANGUP, ControlPlane
 from router.controller.watch import stamps, watch
 from router.errors import ConfigError
 from router.link.server import LinkServer
-from router.store import create_store
+from router.store import create_pair_store, create_store
 from router.store.base import StoreError
 
 log: Final = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ async def _run(settings: ControlSettings) -> None:
     config = await asyncio.to_thread(load)
     store = create_store(config.store)
     fleet = Fleet(settings.workers)
-    plane = ControlPlane(load, fleet, store)
+    plane = ControlPlane(load, fleet, store, pairs=create_pair_store(config.store))
     link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
     await plane.start(link, config)
     await link.start()

@@ -18,8 +18,7 @@ from router.link.client import TELEMETRY_INTERVAL_S
 from router.link.messages import Health, Pair
 from router.link.server import Applied
 from router.snapshot import Snapshot
-from router.store import create_store
-from router.store.base import Store
+from router.store import create_pair_store, create_store
 from router.telemetry.merge import Incarnation
 
 
@@ -28,7 +27,10 @@ class EmbeddedRouter:
 
     def __init__(self, load: Callable[[], Config], config: Config, admin_path: str) -> None:
         self.dataplane: Final = DataPlane(_settings(config))
-        self.plane: Final = ControlPlane(load, Fleet(), _store(config))
+        location = _location(config)
+        self.plane: Final = ControlPlane(
+            load, Fleet(), create_store(location), pairs=create_pair_store(location)
+        )
         self._admin: Final = create_admin(self.plane)
         self._admin_path: Final = admin_path
         self._link: Final = _Loopback(self.dataplane, self.plane.fleet)
@@ -119,9 +121,9 @@ class _Loopback:
         self._fleet.on_health(self._who, changed)
 
 
-def _store(config: Config) -> Store:
+def _location(config: Config) -> str:
     """The store that was asked for by name; an embedded router leaves no file unasked."""
-    return create_store(config.store if "store" in config.model_fields_set else "memory:")
+    return config.store if "store" in config.model_fields_set else "memory:"
 
 
 def _settings(config: Config) -> DataPlaneSettings:

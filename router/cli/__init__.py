@@ -6,6 +6,7 @@
     refusal     failures with their remedies; `failures` lists them
     tables      rows for people; `words` are their figures
     standing    a rollout for people, `metrics` its analyses; `rollout_documents` are both
+    shadow_report   a shadow's report for people; `shadow_documents` is what there is of shadows
     watching    a rollout looked at again and again; `wakeups` say when, `watch_views` show it
 
 Exit status: 0 done, 1 refused or failed, 2 the command line itself was wrong.
@@ -28,6 +29,7 @@ from router.cli import (
     rollout,
     routes,
     serve,
+    shadow,
     switch,
     weights,
 )
@@ -50,6 +52,7 @@ main.command()(reload.reload)
 main.command()(generation.generation)
 main.add_typer(rollout.app, name="rollout")
 main.add_typer(analysis.app, name="analysis")
+main.add_typer(shadow.app, name="shadow")
 main.add_typer(audit.app, name="audit")
 main.command()(events.events)
 main.command()(demo.demo)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from router.cli.documents import Applied, Outcome, Standing, read
+from router.cli.documents import Applied, Outcome, Shadow, Standing, read
 from router.cli.output import plain
 from router.cli.session import Session
 from router.cli.tables import print_table
-from router.cli.words import percent, weights
+from router.cli.words import percent, shadow, weights
 
 if TYPE_CHECKING:
     from router.cli.client import Answer
@@ -89,6 +89,8 @@ def _tell(outcome: Outcome) -> None:
     if outcome.name is not None:
         shares = weights({each.name: each.weight for each in outcome.versions})
         typer.echo(plain(f"{outcome.name}: {shares}"))
+        if outcome.shadow is not None:
+            typer.echo(plain(shadow(outcome.shadow)))
     if outcome.applied is not None:
         _tell_applied(outcome.generation, outcome.applied)
 
@@ -119,6 +121,13 @@ def _tell_dry_run(outcome: Outcome) -> None:
     before, after = _stands(outcome.before.rollout), _stands(outcome.after.rollout)
     if before != after:
         typer.echo(plain(f"the rollout would go from {before} to {after}"))
+    before, after = _copies(outcome.before.shadow), _copies(outcome.after.shadow)
+    if before != after:
+        typer.echo(plain(f"the shadow would go from {before} to {after}"))
+
+
+def _copies(told: Shadow | None) -> str:
+    return "none" if told is None else f"{told.version} with {percent(told.percent)}"
 
 
 def _stands(rollout: Standing | None) -> str:

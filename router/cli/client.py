@@ -3,13 +3,14 @@
 Guarantees (each is a test in tests/unit/cli/test_cli_client.py):
   * a call either returns the server's answer or raises one of `router.cli.failures`;
   * the token is sent to the server that was named and to nobody else, and is in no text;
-  * an answer is read up to `MAX_ANSWER_BYTES`, an event up to `MAX_EVENT_BYTES`.
+  * an answer is read up to `MAX_ANSWER_BYTES`, so is one line of a longer one, an event up to
+    `MAX_EVENT_BYTES`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -27,6 +28,7 @@ MAX_ANSWER_BYTES: Final = 64 * 2**20
 MAX_EVENT_BYTES: Final = 2**20
 _PROBLEM: Final = "application/problem+json"
 _EVENTS: Final = "text/event-stream"
+_LINES: Final = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,40 @@ class AdminClient:
                 yield read_events(response.iter_bytes(), MAX_EVENT_BYTES)
             except TooLongError as error:
                 raise ForeignError(f"{self._server.url}: {error}") from None
+
+    @contextmanager
+    def lines(
+        self, *path: object, query: Mapping[str, object] | None = None
+    ) -> Iterator[Iterator[bytes]]:
+        """Read an answer of one document a line, however long it is.
+
+        Raises:
+            CommandError: any of them, also while lines are read.
+        """
+        with (
+            self._answering(),
+            self._http.stream(
+                "GET", self._url(path), params=_given(query), headers={"accept": _LINES}
+            ) as response,
+        ):
+            if response.status_code != httpx.codes.OK or _media_type(response) != _LINES:
+                self._judge(response, self._read(response))
+                self._not_ours(response)
+            yield self._split(response.iter_bytes())
+
+    def _split(self, parts: Iterable[bytes]) -> Iterator[bytes]:
+        line = bytearray()
+        for part in parts:
+            *ends, rest = part.split(b"\n")
+            for end in ends:
+                yield bytes(line + end)
+                line.clear()
+            line += rest
+            if len(line) > MAX_ANSWER_BYTES:
+                limit = f"{MAX_ANSWER_BYTES >> 20} MiB"
+                raise ForeignError(f"{self._server.url} sent a line of more than {limit}")
+        if line:
+            raise ForeignError(f"{self._server.url} sent a last line that does not end")
 
     def _call(
         self,

@@ -44,7 +44,8 @@ class Version(msgspec.Struct, frozen=True):
     """A version of a route; `wanted` is the controller's weight where a person's replaces it.
 
     `tripped`: why a worker has taken it out of the split by itself.  `in_flight`: requests that it
-    is answering.
+    is answering; those that were begun while it had traffic end at `drain_until`.  `warm_until`: so
+    long it is kept ready for the traffic.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Version(msgspec.Struct, frozen=True):
     lineage: dict[str, Any] | None = None
     tripped: str | None = None
     in_flight: int = msgspec.field(default=0, name="inFlight")
+    drain_until: float | None = msgspec.field(default=None, name="drainUntil")
+    warm_until: float | None = msgspec.field(default=None, name="warmUntil")
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -68,8 +71,16 @@ class Override(msgspec.Struct, frozen=True):
     expires: float | None = None
 
 
+class Shadow(msgspec.Struct, frozen=True):
+    """The version that gets copies of requests; `by` is person, rollout or configuration."""
+
+    version: str
+    percent: float
+    by: str = ""
+
+
 class Route(msgspec.Struct, frozen=True):
-    """A route and how far it has come."""
+    """A route and how far it has come; without `shadow` nothing is copied."""
 
     name: str
     stable: str
@@ -78,6 +89,7 @@ class Route(msgspec.Struct, frozen=True):
     override: Override | None = None
     past: tuple[str, ...] = ()
     rejected: str | None = None
+    shadow: Shadow | None = None
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -115,6 +127,7 @@ class State(msgspec.Struct, frozen=True):
     """A route in a dry run, as far as its weights do not tell it."""
 
     rollout: Standing | None = None
+    shadow: Shadow | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, rename="camel"):
@@ -127,6 +140,7 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     generation: int
     name: str | None = None
     versions: tuple[Version, ...] = ()
+    shadow: Shadow | None = None
     applied: Applied | None = None
     repeated: bool = False
     dry_run: bool = False

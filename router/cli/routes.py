@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time as clock
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from router.cli.documents import Endpoint, Route, Routes, Version, read
 from router.cli.output import plain
 from router.cli.session import Session, against_server
 from router.cli.tables import print_table
-from router.cli.words import bar, override, percent, time
+from router.cli.words import bar, duration, override, percent, shadow, time
 
 
 @against_server
@@ -53,6 +54,8 @@ def _rows(route: Route) -> Iterator[tuple[str, ...]]:
 def _tell_one(document: Any) -> None:
     route = read(document, Route)
     _print_versions(route)
+    if route.shadow is not None:
+        typer.echo(plain(shadow(route.shadow)))
     if route.past:
         typer.echo(f"stable before: {plain(', '.join(route.past))}")
     if route.rejected is not None:
@@ -60,13 +63,22 @@ def _tell_one(document: Any) -> None:
     typer.echo("")
     _print_endpoints(route)
     for version in route.versions:
-        if version.in_flight and not version.weight:
-            drain = f"{version.in_flight} streams draining, no new requests"
-            typer.echo(f"\n{plain(version.name)}: {drain}")
+        for line in _afterlife(version, clock.time()):
+            typer.echo(f"\n{plain(version.name)}: {line}")
         if version.tripped is not None:
             out = f"{version.name} is out of the split in a worker: {version.tripped}"
             typer.echo(f"\n{plain(out)}")
         _print_lineage(version)
+
+
+def _afterlife(version: Version, now: float) -> Iterator[str]:
+    """What is left of a version that has lost its traffic."""
+    if version.in_flight and not version.weight:
+        until = version.drain_until
+        ends = "" if until is None else f"; they end in {duration(until - now)}, at {time(until)}"
+        yield f"{version.in_flight} streams draining, no new requests{ends}"
+    if version.warm_until is not None:
+        yield f"kept ready for the traffic until {time(version.warm_until)}"
 
 
 def _print_versions(route: Route) -> None:

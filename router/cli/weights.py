@@ -68,29 +68,32 @@ def weights(
 def _weights(assignments: list[str]) -> dict[str, float]:
     weights: dict[str, float] = {}
     for text in assignments:
-        name, weight = _assignment(text)
+        name, weight = assignment(text)
         if name in weights:
             raise typer.BadParameter(f"{name!r} is given twice", param_hint=repr(text))
         weights[name] = weight
     return weights
 
 
-def _assignment(text: str) -> tuple[str, float]:
+def assignment(text: str) -> tuple[str, float]:
     """`v2=5` or `v2=0.25%`; whether the route has that version, and the sum, the server judges."""
     name, equals, number = text.rpartition("=")
     if not equals or not name:
         raise typer.BadParameter("write VERSION=PERCENT, such as v2=5", param_hint=repr(text))
+    return name, percentage(number, repr(text))
+
+
+def percentage(text: str, hint: str) -> float:
+    """`5`, `0.25` or `5%`; `hint` is where it stands on the command line."""
     try:
-        weight = Decimal(number.removesuffix("%").strip())
+        share = Decimal(text.removesuffix("%").strip())
     except InvalidOperation:
-        weight = Decimal("NaN")
-    if not weight.is_finite() or not 0 <= weight <= 100:
-        raise typer.BadParameter(
-            f"{number!r} is no percentage between 0 and 100", param_hint=repr(text)
-        )
-    if weight * 100 % 1:
-        raise typer.BadParameter(f"{number} has more than two decimals", param_hint=repr(text))
-    return name, float(weight)
+        share = Decimal("NaN")
+    if not share.is_finite() or not 0 <= share <= 100:
+        raise typer.BadParameter(f"{text!r} is no percentage between 0 and 100", param_hint=hint)
+    if share * 100 % 1:
+        raise typer.BadParameter(f"{text} has more than two decimals", param_hint=hint)
+    return float(share)
 
 
 def _seconds(text: str) -> float:

@@ -5,11 +5,17 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
 
-from router.cli.documents import Override
+from router.cli.documents import Override, Shadow
 
 BAR_CELLS: Final = 10
 MAX_VALUE: Final = 24
 """Characters of a measured value; `analysis show` has all of it."""
+
+_BY: Final = {
+    "person": "a person",
+    "rollout": "a step of the rollout",
+    "configuration": "the configuration",
+}
 
 
 def percent(weight: float | None) -> str:
@@ -87,3 +93,9 @@ def override(held: Override) -> str:
     """Who holds a route, since when, for how long and why."""
     until = "until it is released" if held.expires is None else f"until {time(held.expires)}"
     return f"held by {held.holder} since {time(held.since)} {until}: {held.reason}"
+
+
+def shadow(told: Shadow) -> str:
+    """Which version gets copies, and who wants it."""
+    by = f" (set by {_BY.get(told.by, told.by)})" if told.by else ""
+    return f"shadow: {told.version} gets copies of {percent(told.percent)} of the requests{by}"

@@ -12,14 +12,15 @@ import msgspec
 
 from router.audit.entry import Actor
 from router.config.models import Route
+from router.config.shadow import shadow_of
 from router.errors import RouterError
 from router.rollouts import events, health
 from router.rollouts.effects import Decision, Effect
 from router.rollouts.machine import advance
 from router.rollouts.phases import IllegalEventError
 from router.rollouts.spec import RouteSpec
-from router.rollouts.state import Override, RouteState
-from router.snapshot import FULL
+from router.rollouts.state import Override, RouteState, ShadowOverride
+from router.snapshot import FULL, Shadow
 
 ADMIN: Final = "admin"
 
@@ -31,8 +32,18 @@ class Action(StrEnum):
     CONFIG_REFUSED = "config.refused"
     WEIGHTS_SET = "weights.set"
     WEIGHTS_RELEASED = "weights.released"
+    SHADOW_SET = "shadow.set"
+    SHADOW_CLEARED = "shadow.cleared"
     ROLLED_BACK = "rolledBack"
     LOGIN_FAILED = "login.failed"
+
+
+class ShadowSource(StrEnum):
+    """Who wants a route's shadow; the first of them that says anything is heard."""
+
+    PERSON = "person"
+    ROLLOUT = "rollout"
+    CONFIGURATION = "configuration"
 
 
 class RefusedError(RouterError):
@@ -111,6 +122,18 @@ class Holding:
     for_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """Which version should get copies, of which share of the requests (basis points).
+
+    `noise_bp`: the share of the copied ones that stable answers again; None: as configured.
+    """
+
+    version: str
+    percent_bp: int
+    noise_bp: int | None = None
+
+
 def set_weights(
     route: Route, state: RouteState, weights: Mapping[str, int], holding: Holding, now: float
 ) -> Decided:
@@ -120,7 +143,7 @@ def set_weights(
         InvalidChangeError: the weights are not for this route, or do not share it out.
         ConflictError: somebody else holds the route.
     """
-    _check_weights(route, weights)
+    _check_weights(route, state, weights)
     held = state.override
     if held is not None and not _may_release(held, holding.actor) and not held.has_expired(now):
         raise ConflictError(
@@ -154,6 +177,44 @@ def release_weights(state: RouteState, actor: Actor, reason: str) -> Decided:
         )
     after = msgspec.structs.replace(state, override=None)
     return Decided(after, (Word(Action.WEIGHTS_RELEASED, reason),))
+
+
+def set_shadow(
+    route: Route, state: RouteState, wanted: Copying, holding: Holding, now: float
+) -> Decided:
+    """Let a person's shadow replace what configuration and rollout say; 0 percent: no copies.
+
+    Unlike weights nobody has to be asked: a shadow's copies reach no user.
+
+    Raises:
+        InvalidChangeError: it is no shadow for this route.
+    """
+    _check_copying(route, state, wanted)
+    shadow = ShadowOverride(
+        version=wanted.version,
+        percent_bp=wanted.percent_bp,
+        noise_bp=wanted.noise_bp,
+        holder=holding.actor.name,
+        reason=holding.reason,
+        since_s=now,
+    )
+    after = msgspec.structs.replace(state, shadow=shadow)
+    return Decided(after, (Word(Action.SHADOW_SET, holding.reason),))
+
+
+def clear_shadow(state: RouteState, reason: str) -> Decided:
+    """Let configuration and rollout say again what is copied.
+
+    Raises:
+        ConflictError: nobody has set a shadow.
+    """
+    if state.shadow is None:
+        raise ConflictError(
+            "nobody has set a shadow: configuration and rollout say already what is copied; "
+            "set one with 0 percent to copy nothing"
+        )
+    after = msgspec.structs.replace(state, shadow=None)
+    return Decided(after, (Word(Action.SHADOW_CLEARED, reason),))
 
 
 def command(spec: RouteSpec, state: RouteState, event: events.Event, now: float) -> Decided:
@@ -208,8 +269,11 @@ def decided(decision: Decision) -> Decided:
     return Decided(decision.state, words, decision.effects)
 
 
-def told(state: RouteState | None) -> dict[str, Any] | None:
-    """A state as people read it, in percent; what audit entries carry as before and after."""
+def told(state: RouteState | None, shadow: Shadow | None = None) -> dict[str, Any] | None:
+    """A state as people read it, in percent; what audit entries carry as before and after.
+
+    `shadow` is the one in force: the configuration has its part in that.
+    """
     if state is None:
         return None
     document: dict[str, Any] = {"stable": state.stable, "weights": percent(state.shares)}
@@ -227,6 +291,10 @@ def told(state: RouteState | None) -> dict[str, Any] | None:
         }
         if rollout.stage is not None:
             document["rollout"]["stage"] = rollout.stage
+    if shadow is not None:
+        document["shadow"] = told_shadow(shadow, state)
+    if state.shadow is not None:
+        document["shadowOverride"] = told_shadow_override(state.shadow)
     if state.past:
         document["past"] = list(state.past)
     if state.rejected is not None:
@@ -247,13 +315,44 @@ def told_override(override: Override) -> dict[str, Any]:
     }
 
 
+def told_shadow(shadow: Shadow, state: RouteState) -> dict[str, Any]:
+    """The shadow in force as people read it."""
+    return {
+        "version": shadow.version,
+        "percent": shadow.percent_bp / 100,
+        "by": shadow_source(state).value,
+    }
+
+
+def told_shadow_override(shadow: ShadowOverride) -> dict[str, Any]:
+    """A person's shadow as people read it; `noisePercent` None: as configured."""
+    return {
+        "version": shadow.version,
+        "percent": shadow.percent_bp / 100,
+        "noisePercent": None if shadow.noise_bp is None else shadow.noise_bp / 100,
+        "holder": shadow.holder,
+        "reason": shadow.reason,
+        "since": shadow.since_s,
+    }
+
+
+def shadow_source(state: RouteState) -> ShadowSource:
+    """Who is heard about the shadow (see `router.config.shadow`)."""
+    if state.shadow is not None:
+        return ShadowSource.PERSON
+    rollout = state.rollout
+    by_step = rollout is not None and rollout.in_flight and rollout.shadow is not None
+    return ShadowSource.ROLLOUT if by_step else ShadowSource.CONFIGURATION
+
+
 def percent(weights: Mapping[str, int]) -> dict[str, float]:
     """Basis points as percent."""
     return {name: weight / 100 for name, weight in weights.items()}
 
 
-def _check_weights(route: Route, weights: Mapping[str, int]) -> None:
+def _check_weights(route: Route, state: RouteState, weights: Mapping[str, int]) -> None:
     shadow = route.shadow.version if route.shadow is not None else None
+    set_by_hand = shadow_of(route, state) if state.shadow is not None else None
     for name, weight in weights.items():
         if name not in route.versions:
             known = ", ".join(route.versions)
@@ -262,8 +361,29 @@ def _check_weights(route: Route, weights: Mapping[str, int]) -> None:
             raise InvalidChangeError(f"weights.{name}", "is less than 0")
         if weight and name == shadow:
             raise InvalidChangeError(f"weights.{name}", "is the route's shadow: it has no users")
+        if weight and set_by_hand is not None and name == set_by_hand.version:
+            raise InvalidChangeError(
+                f"weights.{name}", "is the route's shadow, set by hand: clear the shadow first"
+            )
     if (total := sum(weights.values())) != FULL:
         raise InvalidChangeError("weights", f"sum to {total / 100:g} percent, not 100")
+
+
+def _check_copying(route: Route, state: RouteState, wanted: Copying) -> None:
+    name = wanted.version
+    if name not in route.versions:
+        known = ", ".join(route.versions)
+        raise InvalidChangeError("version", f"unknown version; the route has {known}")
+    if name == state.stable:
+        raise InvalidChangeError("version", "is the stable version: its requests are copied")
+    if share := state.share(name):
+        raise InvalidChangeError(
+            "version",
+            f"a shadow has no users: move the {share / 100:g} % of {name} away first",
+        )
+    for field_, share_bp in (("percent", wanted.percent_bp), ("noisePercent", wanted.noise_bp)):
+        if share_bp is not None and not 0 <= share_bp <= FULL:
+            raise InvalidChangeError(field_, f"{share_bp / 100:g} is not between 0 and 100")
 
 
 def _may_release(override: Override, actor: Actor) -> bool:

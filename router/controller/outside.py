@@ -10,6 +10,7 @@ from typing import Any, Final
 from router.analysis.fields import Document
 from router.analysis.providers.base import Reading, Subject
 from router.analysis.providers.registry import Providers
+from router.analysis.providers.shadow import Reports, no_reports
 from router.clock import Clock
 from router.config import Config
 from router.config.models import Route
@@ -36,7 +37,8 @@ from router.telemetry.windows import History
 class Outside:
     """Everything that a rollout sees and touches."""
 
-    def __init__(self, fleet: Fleet, clock: Clock) -> None:
+    def __init__(self, fleet: Fleet, clock: Clock, reports: Reports = no_reports) -> None:
+        """`reports` tells what is known of a route's shadow."""
         self._fleet: Final = fleet
         self._clock: Final = clock
         self._webhooks: Final = Webhooks()
@@ -45,7 +47,7 @@ class Outside:
         self.warmups: Final = Warmups()
         self.notifier: Final = Notifier(self._webhooks)
         self.runs: Final = Runs(self, clock)
-        self._standard: Final = Providers.standard(self.history)
+        self._standard: Final = Providers.standard(self.history, reports=reports)
         self._providers: Measuring = self._standard
         self._prometheus: Prometheus | None = None
         self._templates: Mapping[str, Document] = {}

@@ -23,18 +23,22 @@ from router.clock import Clock, SystemClock
 from router.config import Config, compile_route, compile_snapshot, initial_state, lineage_of
 from router.config.models import Route
 from router.config.rollout import rollout_spec
+from router.config.shadow import shadow_of
 from router.controller.changes import (
     Action,
     Configured,
+    Copying,
     Decided,
     Holding,
     KeyReusedError,
     StaleGenerationError,
     UnknownRouteError,
+    clear_shadow,
     command,
     decided,
     release_weights,
     roll_back,
+    set_shadow,
     set_weights,
     told,
 )
@@ -44,9 +48,11 @@ from router.controller.ledger import Ledger, Publisher
 from router.controller.outside import Outside
 from router.controller.readiness import Readiness
 from router.controller.runs import record_of
+from router.controller.shadow.desk import Shadows
 from router.errors import ConfigError
 from router.link.server import Applied
 from router.rollouts.events import Event, Observation, Switch, Tick
+from router.rollouts.leaving import note_left
 from router.rollouts.machine import advance
 from router.rollouts.phases import Phase
 from router.rollouts.rollout import RunRef
@@ -56,6 +62,8 @@ from router.rollouts.status import Status, status
 from router.snapshot import Snapshot, difference
 from router.store.base import MAX_PAGE, RequestKey, Run, Store, StoreCorruptError, StoreError
 from router.store.memory import MemoryStore
+from router.store.pairs import PairStore
+from router.store.pairs.memory import MemoryPairStore
 from router.telemetry import families
 from router.telemetry.exposition import Scrape
 from router.telemetry.recorder import Series
@@ -119,12 +127,14 @@ class ControlPlane:
         fleet: Fleet,
         store: Store | None = None,
         clock: Clock | None = None,
+        pairs: PairStore | None = None,
     ) -> None:
         self.fleet: Final = fleet
         self.store: Final = store or MemoryStore()
         self.clock: Final = clock or SystemClock()
         self.events: Final = Events(self.clock.wall)
-        self.outside: Final = Outside(fleet, self.clock)
+        self.shadows: Final = Shadows(self.route, pairs or MemoryPairStore(), self.clock)
+        self.outside: Final = Outside(fleet, self.clock, self.shadows.report)
         self.when_changed: Callable[[], None] = lambda: None
         self._ledger: Final = Ledger(self.store, self.events)
         self._load: Final = load
@@ -138,6 +148,7 @@ class ControlPlane:
         self._background: set[asyncio.Task[None]] = set()
         fleet.when_ahead = self._on_ahead
         fleet.tell = self.events.tell
+        fleet.when_paired = self.shadows.take
 
     async def start(self, publisher: Publisher, config: Config | None = None) -> None:
         """Go on from what is recorded, with the configuration as it is now.
@@ -159,11 +170,13 @@ class ControlPlane:
                 self._ledger.publish()
             await self._restore_runs()
             await self._recall_runs()
+        await self.shadows.start()
         self._reloads["ok"] += 1
 
     async def close(self) -> None:
         """Let go of everything, once the change under way is written."""
         await self.outside.close()
+        await self.shadows.close()
         with suppress(StoreError):  # then the next control measures once more
             await self.save_runs()
         await self._ledger.close()
@@ -211,6 +224,23 @@ class ControlPlane:
 
         def decide(_configured: Configured, state: RouteState, _now: float) -> Decided:
             return release_weights(state, call.actor, call.reason)
+
+        return await self._change(route, decide, call)
+
+    async def set_shadow(self, route: str, wanted: Copying, call: Call) -> Change:
+        """Let a person's shadow replace other ones; raises as `set_weights` does."""
+        holding = Holding(call.actor, call.reason)
+
+        def decide(configured: Configured, state: RouteState, now: float) -> Decided:
+            return set_shadow(configured.route, state, wanted, holding, now)
+
+        return await self._change(route, decide, call)
+
+    async def clear_shadow(self, route: str, call: Call) -> Change:
+        """Let configuration and rollout say what is copied; raises as `set_weights` does."""
+
+        def decide(_configured: Configured, state: RouteState, _now: float) -> Decided:
+            return clear_shadow(state, call.reason)
 
         return await self._change(route, decide, call)
 
@@ -358,6 +388,7 @@ class ControlPlane:
                     yield Series(families.ROLLOUT_PHASE.name, (name, phase.value), here)
         yield from self.events.series()
         yield from self.outside.series()
+        yield from self.shadows.series()
 
     # -- one decision --------------------------------------------------------------------------
 
@@ -459,7 +490,7 @@ class ControlPlane:
     ) -> None:
         """Write decisions with their reasons and runs, publish the table, then act."""
         before = {name: self.states[name] for name in decisions}
-        states = {name: decision.state for name, decision in decisions.items()}
+        states = {name: note_left(before[name], d.state, now) for name, d in decisions.items()}
         runs = {name: self.outside.prepare(name, d.effects, now) for name, d in decisions.items()}
         entries = [
             draft
@@ -498,6 +529,7 @@ class ControlPlane:
     def _drafts(
         self, name: str, before: RouteState, decision: Decided, actor: Actor, now: float
     ) -> Iterator[Draft]:
+        route = self._routes[name].route
         for word in decision.words:
             yield Draft(
                 time_s=now,
@@ -505,8 +537,8 @@ class ControlPlane:
                 action=word.action,
                 route=name,
                 reason=word.reason,
-                before=told(before),
-                after=told(decision.state),
+                before=told(before, shadow_of(route, before)),
+                after=told(decision.state, shadow_of(route, decision.state)),
                 evidence=self.outside.evidence(word.evidence) if word.evidence else None,
             )
 
@@ -559,6 +591,7 @@ class ControlPlane:
         self._faults.clear()
         self.fleet.keep(self.snapshot)
         self.outside.configure(config)
+        self.shadows.configure(config)
 
     async def _know(self) -> None:
         """Be sure of what is recorded, and of the configuration that it was made with."""
@@ -576,13 +609,15 @@ class ControlPlane:
         change = difference(self.snapshot, made)
         names = [*(route.name for route in change.changed), *change.removed]
         shown = names[:MAX_ROUTES_TOLD]
+        before = {route.name: route.shadow for route in self.snapshot.routes}
+        after = {route.name: route.shadow for route in made.routes}
         return Draft(
             time_s=self.clock.wall(),
             actor=actor,
             action=Action.CONFIG_LOADED,
             reason=reason,
-            before={name: told(self.states.get(name)) for name in shown},
-            after={name: told(states.get(name)) for name in shown},
+            before={name: told(self.states.get(name), before.get(name)) for name in shown},
+            after={name: told(states.get(name), after.get(name)) for name in shown},
             evidence={"routesChanged": len(names)},
         )
 

@@ -1,7 +1,7 @@
 """How this house opens an SQLite file, and what its errors mean here."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,24 +14,25 @@ BUSY_TIMEOUT_S: Final = 5.0
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def connect_to_write(path: Path) -> sqlite3.Connection:
-    """The one writing connection.
+def connect_to_write(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
+    """The one writing connection, with what its file's format asks for.
 
-    WAL: readers never wait for the writer, nor it for them.  FULL: a commit returns once it is
-    on the disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    WAL: readers never wait for the writer, nor it for them.
 
     Raises:
         StoreUnavailableError: the file system cannot do WAL.
     """
     connection = _connect(path, "rw")
     try:
+        # Before WAL, which writes the first page: what is laid down there cannot change later.
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StoreUnavailableError(
                 f"{path}: its file system has no shared memory for SQLite's WAL: "
                 "put the store on a local disk"
             )
-        connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
         connection.close()
         raise

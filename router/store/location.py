@@ -4,6 +4,8 @@
     sqlite:state.db                     a file in the working directory
     memory:                             gone with the process
 
+Recorded pairs lie beside the state, in `state-pairs.db`: see `router.store.pairs`.
+
 A path is taken as it is: no escapes, no options.  A location is never shown in an error: one that
 is mistaken may hold a password.
 """
@@ -12,6 +14,9 @@ from pathlib import Path
 
 from router.store.base import Store, StoreError
 from router.store.memory import MemoryStore
+from router.store.pairs.base import PairStore
+from router.store.pairs.memory import MemoryPairStore
+from router.store.pairs.sqlite import SqlitePairStore
 from router.store.sqlite import SqliteStore
 
 
@@ -24,6 +29,19 @@ def create_store(location: str) -> Store:
     if location == "memory:":
         return MemoryStore()
     return SqliteStore(sqlite_file(location))
+
+
+def create_pair_store(location: str) -> PairStore:
+    """The pair store that belongs to the store at a location, not yet open.
+
+    Raises:
+        StoreError: see `create_store`.
+    """
+    if location == "memory:":
+        return MemoryPairStore()
+    # Resolved first: where the state really lies, there the pairs do.
+    state = sqlite_file(location).resolve()
+    return SqlitePairStore(state.with_name(f"{state.stem}-pairs{state.suffix or '.db'}"))
 
 
 def sqlite_file(location: str) -> Path:

@@ -78,7 +78,7 @@ def entries(
     """A page of the audit trail, see `Store.entries`; `only` are columns and their values."""
     bounds = {"sequence > ?": after, "sequence < ?": before}
     columns = _conditions(only)
-    told = {condition: _bound(n) for condition, n in bounds.items() if n is not None} | columns
+    told = {condition: bound(n) for condition, n in bounds.items() if n is not None} | columns
     where = f"WHERE {' AND '.join(told)}" if told else ""
     order = "DESC" if after is None else "ASC"
     query = f"{_ENTRY} {where} ORDER BY sequence {order} LIMIT ?"
@@ -87,14 +87,14 @@ def entries(
 
 def generation(connection: Connection, number: int) -> Generation | None:
     """One generation of the history."""
-    rows = _all(connection, _GENERATION + " WHERE number = ?", _bound(number))
+    rows = _all(connection, _GENERATION + " WHERE number = ?", bound(number))
     return _generation(*rows[0]) if rows else None
 
 
 def generations(connection: Connection, before: int | None, limit: int) -> list[Generation]:
     """The newest generations below `before`."""
     query = _GENERATION + " WHERE number < ? ORDER BY number DESC LIMIT ?"
-    below = HIGHEST if before is None else _bound(before)
+    below = HIGHEST if before is None else bound(before)
     return [_generation(*row) for row in _all(connection, query, below, page(limit))]
 
 
@@ -160,7 +160,7 @@ def _run(
     )
 
 
-def _bound(number: int) -> int:
+def bound(number: int) -> int:
     """A number from outside; SQLite knows none of more than 64 bits."""
     return max(LOWEST, min(number, HIGHEST))
 

@@ -1,4 +1,4 @@
-"""The tables of an SQLite store, as numbered steps that only go forward.
+"""The formats of SQLite files: tables, as numbered steps that only go forward.
 
 A step that has been released is never changed: what a later release needs is another step.
 `PRAGMA user_version` says how many steps a file has taken; each is one transaction.
@@ -6,6 +6,7 @@ A step that has been released is never changed: what a later release needs is an
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,16 @@ OLDEST_SQLITE: Final = (3, 37, 0)
 """The first with STRICT tables."""
 
 Step = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What makes a file one of ours: its mark, its tables, and how one connects to write to it."""
+
+    application_id: int
+    migrations: Sequence[Step]
+    pragmas: Sequence[str]
+
 
 _FIRST: Final[Step] = (
     # One row: what the newest commit has left.  The audit head stands here too, apart from the
@@ -106,9 +117,19 @@ _FIRST: Final[Step] = (
 
 MIGRATIONS: Final[Sequence[Step]] = (_FIRST,)
 
+STATE: Final = Format(
+    application_id=APPLICATION_ID,
+    migrations=MIGRATIONS,
+    # A commit returns once it is on the disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    pragmas=("synchronous = FULL",),
+)
+
 
 def migrate(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Step] = MIGRATIONS
+    connection: sqlite3.Connection,
+    path: Path,
+    migrations: Sequence[Step] = MIGRATIONS,
+    application_id: int = APPLICATION_ID,
 ) -> None:
     """Bring a new or older file to this release's tables.
 
@@ -119,12 +140,12 @@ def migrate(
         raise StoreUnavailableError(
             f"SQLite {sqlite3.sqlite_version} is too old, 3.37 or newer is needed"
         )
-    taken = steps_taken(connection, path, migrations)
+    taken = steps_taken(connection, path, migrations, application_id)
     for number, step in enumerate(migrations[taken:], start=taken + 1):
         with transaction(connection):
             for statement in step:
                 connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA application_id = {application_id}")
             connection.execute(f"PRAGMA user_version = {number}")
 
 
@@ -144,7 +165,10 @@ def check_current(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def steps_taken(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Step] = MIGRATIONS
+    connection: sqlite3.Connection,
+    path: Path,
+    migrations: Sequence[Step] = MIGRATIONS,
+    application_id: int = APPLICATION_ID,
 ) -> int:
     """How far a file has come; a new one has taken no step.
 
@@ -152,10 +176,12 @@ def steps_taken(
         StoreCorruptError: it is of a newer release, or of another program.
     """
     taken = read_value(connection, "PRAGMA user_version")
-    ours = read_value(connection, "PRAGMA application_id") == APPLICATION_ID
+    ours = read_value(connection, "PRAGMA application_id") == application_id
     tables = read_value(connection, "SELECT count(*) FROM sqlite_schema")
     if not ours and (taken or tables):
-        raise StoreCorruptError(f"{path} is the database of another program")
+        raise StoreCorruptError(
+            f"{path} is the database of another program: move it away, or name another file"
+        )
     if taken > len(migrations):
         raise StoreCorruptError(
             f"{path} is of a newer release (version {taken}, this one knows {len(migrations)}): "

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from starlette.routing import compile_path
 
 from router.admin import API, create_admin
+from router.admin.comparisons import LINES
 from router.admin.documents import ProblemDocument
 from router.admin.operation import Operation
 from router.admin.problems import ProblemType
@@ -226,7 +227,9 @@ def check_answer(method: str, path: str, response: httpx.Response) -> None:
     elif operation is not None and method != "HEAD":
         answer = operation.answers[response.status_code]
         assert response.headers["content-type"] == answer.media_type
-        _check_document(answer.models, response.json())
+        parts = response.text.splitlines() if answer.media_type == LINES else [response.text]
+        for part in parts:
+            _check_document(answer.models, json.loads(part))
 
 
 def _check_document(models: Iterable[type[Any]], document: Any) -> None:

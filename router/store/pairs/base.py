@@ -3,8 +3,9 @@
 Promises:
   * a batch is written whole or not at all; after kill -9 the file opens again, and what is
     missing is at most the newest batches;
-  * after `keep`, every route is within its retention;
-  * ids only rise, also after everything was pruned.
+  * after `keep`, every route is within its retention, and what is kept of it is the newest;
+  * ids only rise, also after everything was pruned;
+  * nobody who reads makes the writer wait.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,6 +15,9 @@ import msgspec
 
 MAX_PAGE: Final = 1_000
 """A larger `limit` is this one."""
+
+BLOCK_BYTES: Final = 1024 * 1024
+"""A block of a stream ends with the pair that makes it so large (its documents as JSON)."""
 
 
 class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +36,24 @@ class KeptPair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a route: the newest `max_pairs`, not older, not more bytes than these."""
+    """What is kept of a route: the newest `max_pairs`, not older, not more bytes than these.
+
+    Bytes are those of the documents as they are stored, compressed.
+    """
 
     max_pairs: int
     max_age_s: float
     max_bytes: int
 
 
+NOTHING: Final = Retention(max_pairs=0, max_age_s=0.0, max_bytes=0)
+"""The retention of a route that has none."""
+
+
 class PairStore(Protocol):
-    """Every method may raise `router.store.base.StoreUnavailableError`."""
+    """Every method may raise `router.store.base.StoreUnavailableError`; those that read also
+    StoreCorruptError, naming what is damaged.
+    """
 
     async def open(self) -> None:
         """Make it ready.
@@ -64,7 +77,13 @@ class PairStore(Protocol):
         """Write a batch: add `pairs`, replace the tallies of the routes named, prune.
 
         A route without `retention` loses its pairs and its tally.  Returns how many pairs were
-        pruned.  `now_s` since 1970 UTC.
+        pruned, those among them that came with this batch.  `now_s` since 1970 UTC.
+
+        A large prune goes on after the batch was written, slice by slice.
+
+        Raises:
+            StoreError: a document or a tally cannot be written as JSON; nothing was written.
+            StoreUnavailableError: the batch **may or may not** have been written.
         """
         ...
 
@@ -90,5 +109,8 @@ class PairStore(Protocol):
     def stream(
         self, route: str, *, verdict: str | None = None
     ) -> AsyncIterator[Sequence[KeptPair]]:
-        """All pairs of a route, oldest first, in blocks bounded in bytes."""
+        """All pairs of a route as of the moment it begins, oldest first, in blocks.
+
+        What is pruned before its block is read may not come.
+        """
         ...

@@ -119,6 +119,7 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
         "override": None,
         "past": [],
         "rejected": None,
+        "shadow": None,
         "versions": [
             {
                 "name": "v2",
@@ -127,6 +128,8 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "wanted": None,
                 "model": "llama-0901",
                 "inFlight": 0,
+                "drainUntil": None,
+                "warmUntil": None,
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.2:8000", **half_healthy}],
                 "tripped": None,
@@ -138,6 +141,8 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "wanted": None,
                 "model": None,
                 "inFlight": 0,
+                "drainUntil": None,
+                "warmUntil": None,
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.1:8000", **half_healthy}],
                 "tripped": None,

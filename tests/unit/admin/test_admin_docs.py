@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from router.admin import events, intake, logins
+from router.admin import comparisons, events, intake, logins
 from router.admin.fields import MAX_REASON, MAX_WAIT_S
 from router.admin.problems import ProblemType
 from router.admin.requests import DEFAULT_WAIT_S
@@ -62,6 +62,7 @@ def test_every_problem_stands_there_with_its_status_when_it_comes_and_what_to_do
         f"Every {events.KEEP_ALIVE_S:g} silent seconds",
         f"{MAX_SUBSCRIBERS} readers have a place",
         f"more than {intake.MAX_BODY_BYTES >> 20} MiB",
+        f"At most {comparisons.MAX_EXPORTING} run at a time",
     ],
 )
 def test_every_bound_is_the_one_in_the_code(sentence: str) -> None:
@@ -96,4 +97,4 @@ async def test_every_example_is_understood(guarded: Admin, command: str) -> None
 
 
 def test_there_are_examples() -> None:
-    assert len(SHELL) == 10
+    assert len(SHELL) == 14

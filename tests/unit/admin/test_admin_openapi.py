@@ -117,6 +117,7 @@ BODIES: Final = {
     "Back": {"reason": "an example", "force": False},
     "Switch": {"reason": "an example", "to": "v2", "force": False},
     "StartWhy": {"reason": "an example", "to": "v2"},
+    "ShadowWish": {"reason": "an example", "version": "v2", "percent": 10, "noisePercent": 5},
     "Question": {"path": "/chat", "headers": {"x": "y"}, "body": {"model": "m"}},
 }
 # What JSON Schema cannot say: weights sum to 100, a reason stands in one of two places, a
@@ -124,6 +125,8 @@ BODIES: Final = {
 BEYOND_SCHEMAS: Final = {
     "setWeights",
     "releaseWeights",
+    "setShadow",
+    "clearShadow",
     "switchRoute",
     "startRollout",
     "listAuditEntries",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.admin.operation import RANKS, Operation
-from router.admin.requests import Question, Switch, Weights
+from router.admin.requests import Question, ShadowWish, Switch, Weights
 from router.admin.table import OPERATIONS
 from router.errors import ConfigError
 from tests.support.admin import SECRETS, Admin, admin_port, configuration, digest, tokens
@@ -17,6 +17,9 @@ from tests.support.admin import SECRETS, Admin, admin_port, configuration, diges
 pytestmark = pytest.mark.anyio
 
 READS = {"GET", "HEAD"}
+TEXTS = {"showComparison", "exportComparisons"}
+"""What these tell holds users' texts."""
+
 NAMES = [operation.name for operation in OPERATIONS]
 
 
@@ -25,19 +28,20 @@ async def settled(guarded: Admin) -> Admin:
     """A plane in which every operation finds what it is about."""
     for _ in range(3):
         await guarded.plane.reconcile()
-    await guarded.weights(role="operator")
+    await guarded.weights(100, 0, role="operator")  # a version with weight is no shadow
     return guarded
 
 
 def call_of(operation: Operation) -> tuple[str, str, dict[str, Any] | None]:
     """A call of it that makes sense; `/events` without its endless body."""
-    places = {"route": "chat", "number": "1", "id": "none"}
+    places = {"route": "chat", "number": "1", "id": "1"}
     path = re.sub(r"\{(\w+)\}", lambda found: places[found[1]], operation.path)
     method = "HEAD" if operation.path == "/events" else operation.method
     bodies: dict[Any, dict[str, Any]] = {
         Weights: {"weights": {"v1": 100}, "reason": "a test"},
         Question: {"path": "/chat"},
         Switch: {"to": "v2", "reason": "a test"},
+        ShadowWish: {"version": "v2", "percent": 10, "reason": "a test"},
         None: {},
     }
     body = bodies.get(operation.body, {"reason": "a test"})
@@ -79,6 +83,8 @@ async def test_without_a_token_no_operation_is_for_anybody(
 def test_viewers_read_operators_change_and_admins_reload(operation: Operation) -> None:
     if operation.name == "reload":
         wanted = "admin"
+    elif operation.name in TEXTS:
+        wanted = "operator"
     elif operation.method in READS or operation.name == "explain":
         wanted = "viewer"
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from router.cli import analysis, audit, main, rollout
+from router.cli import analysis, audit, main, rollout, shadow
 from tests.support.admin_api import canned_api, run
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
@@ -21,10 +21,11 @@ def named(command: object) -> str:
     return str(name)
 
 
+GROUPS = {"audit": audit, "rollout": rollout, "analysis": analysis, "shadow": shadow}
 COMMANDS = [named(each) for each in main.registered_commands]
 COMMANDS += [
     f"{group} {named(each)}"
-    for group, module in {"audit": audit, "rollout": rollout, "analysis": analysis}.items()
+    for group, module in GROUPS.items()
     for each in module.app.registered_commands
 ]
 
