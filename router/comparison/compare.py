@@ -19,7 +19,7 @@ from router.comparison.embeddings import Embeddings, compare_embeddings
 from router.comparison.excerpts import around_bytes, common_start, excerpt
 from router.comparison.json_structure import compare_json
 from router.comparison.messages import Message
-from router.comparison.reading import Broken, Document, Raw, Reading, Text, read
+from router.comparison.reading import Broken, Content, Document, Raw, Reading, Text, read
 from router.comparison.result import Comparison, Difference, Field, Judgement, Verdict
 from router.comparison.rules import Rules
 from router.comparison.tensors import Tensors, compare_tensors
@@ -54,8 +54,8 @@ def compare(primary: Answer, other: Answer, rules: Rules) -> Comparison:
         return Comparison(fields=(status,))
     one, two = read(primary, rules.ignore_paths), read(other, rules.ignore_paths)
     for side, reading in (("primary", one), ("other", two)):
-        if isinstance(reading, Broken):
-            return Comparison(error=f"{side}: {reading.problem}")
+        if isinstance(reading.content, Broken):
+            return Comparison(error=f"{side}: {reading.content.problem}")
     return Comparison(
         fields=(status, *_compare_bodies(one, two, rules)), tokens=(_tokens(one), _tokens(two))
     )
@@ -108,21 +108,21 @@ def _compare_status(primary: int, other: int) -> Difference:
 
 
 def _compare_bodies(one: Reading, two: Reading, rules: Rules) -> tuple[Difference, ...]:
-    match one, two:
-        case Message(), Message():
-            return tuple(_compare_messages(one, two, rules))
-        case Tensors(), Tensors():
-            return (compare_tensors(one, two, rules.numeric_tolerance),)
-        case Embeddings(), Embeddings():
-            return (compare_embeddings(one, two, rules.cosine),)
-        case Document(), Document():
-            return (compare_json({"$": one.value}, {"$": two.value}, rules.numeric_tolerance),)
-        case Text(), Text():
-            return (compare_texts({"": one.text}, {"": two.text}, rules.text_ratio),)
-        case Raw(), Raw():
-            return _compare_raw(one.body, two.body)
-        case _:
-            return (_unlike_body("kind", "", _kind(one), _kind(two)),)
+    match one.content, two.content:
+        case Message() as mine, Message() as theirs:
+            return tuple(_compare_messages(mine, theirs, rules))
+        case Tensors() as mine, Tensors() as theirs:
+            return (compare_tensors(mine, theirs, rules.numeric_tolerance),)
+        case Embeddings() as mine, Embeddings() as theirs:
+            return (compare_embeddings(mine, theirs, rules.cosine),)
+        case Text() as mine, Text() as theirs:
+            return (compare_texts({"": mine.text}, {"": theirs.text}, rules.text_ratio),)
+        case Raw() as mine, Raw() as theirs:
+            return _compare_raw(mine.body, theirs.body)
+    if one.document is None or two.document is None:
+        return (_unlike_body("kind", "", _kind(one.content), _kind(two.content)),)
+    primary, other = one.document.value, two.document.value
+    return (compare_json({"$": primary}, {"$": other}, rules.numeric_tolerance),)
 
 
 def _compare_messages(one: Message, two: Message, rules: Rules) -> Iterator[Difference]:
@@ -170,8 +170,8 @@ def _unlike_body(rule: str, place: str, primary: str, other: str) -> Difference:
     )
 
 
-def _kind(reading: Reading) -> str:
-    match reading:
+def _kind(content: Content) -> str:
+    match content:
         case Message():
             return "a message"
         case Tensors():
@@ -183,12 +183,12 @@ def _kind(reading: Reading) -> str:
         case Text():
             return "text"
         case Raw():
-            return "bytes" if reading.body else "nothing"
+            return "bytes" if content.body else "nothing"
         case Broken():
             return "a broken stream"
         case _:
-            assert_never(reading)
+            assert_never(content)
 
 
 def _tokens(reading: Reading) -> int | None:
-    return reading.tokens if isinstance(reading, Message) else None
+    return reading.content.tokens if isinstance(reading.content, Message) else None

@@ -54,7 +54,7 @@ def _compare_rows(
     for index, (one, two) in enumerate(zip(mine, theirs, strict=True)):
         if one == two:
             continue
-        apart: float = abs(one - two)
+        apart = abs(one - two) * 1.0  # a whole number too long for a float raises
         share = apart / abs(one) if one else LARGEST
         if not apart < inf:
             apart, share = distance(one, two)
@@ -64,7 +64,7 @@ def _compare_rows(
             relative = share
         if share > tolerance and first is None:
             first = index
-    largest = (float(absolute), min(relative, LARGEST)) if absolute else None
+    largest = (absolute, min(relative, LARGEST)) if absolute else None
     return largest, first
 
 

@@ -5,6 +5,7 @@ label carelessly.  What cannot be read as a kind is read as the next one that is
 a text, bytes.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -58,7 +59,17 @@ class Broken(msgspec.Struct, frozen=True):
     problem: str
 
 
-Reading = Message | Tensors | Embeddings | Document | Text | Raw | Broken
+Content = Message | Tensors | Embeddings | Document | Text | Raw | Broken
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What a body is; `document` is the same as plain JSON, where it is JSON at all.
+
+    Two answers of two kinds can only be compared as what both of them are.
+    """
+
+    content: Content
+    document: Document | None = None
 
 
 def read(answer: Answer, ignored: tuple[str, ...]) -> Reading:
@@ -66,16 +77,16 @@ def read(answer: Answer, ignored: tuple[str, ...]) -> Reading:
     media_type = answer.content_type.partition(";")[0].strip().lower()
     if media_type == "text/event-stream" and answer.status < 400:
         folded = fold(answer.body)
-        return (
-            Broken(folded.problem) if folded.problem else _read_document(folded.document, ignored)
-        )
+        if folded.problem:
+            return Reading(Broken(folded.problem))
+        return _read_document(folded.document, ignored)
     try:
         document = _read_json(answer.body)
     except ValueError:
-        return _read_other(answer.body, media_type)
+        return Reading(_read_other(answer.body, media_type))
     if isinstance(document, dict | list) or media_type.endswith("json"):
         return _read_document(document, ignored)
-    return _read_other(answer.body, media_type)
+    return Reading(_read_other(answer.body, media_type))
 
 
 def _read_json(body: bytes) -> Any:
@@ -85,28 +96,34 @@ def _read_json(body: bytes) -> Any:
         return read_binary_head(body)
 
 
-def _read_document(document: Any, ignored: tuple[str, ...]) -> Reading:
+def _read_document(whole: Any, ignored: tuple[str, ...]) -> Reading:
     # The kind is told first: what is left when parts are gone may look like another.
-    read_message = reader_of(document)
-    has_tensors, has_embeddings = is_tensors(document), is_embeddings(document)
-    document = leave_out(document, ignored)
-    if not isinstance(document, dict | list):
-        return Document(document)
-    if read_message is not None:
-        return read_message(document)
+    read_content = _reader_of(whole)
+    left = leave_out(whole, ignored)
+    document = Document(_without_own(left))
+    if read_content is None or not isinstance(left, dict | list):
+        return Reading(document, document)
     try:
-        if has_tensors:
-            return read_tensors(document)
-        if has_embeddings:
-            return read_embeddings(document)
+        return Reading(read_content(left), document)
     except ValueError:
-        pass  # not what it looked like
-    if isinstance(document, dict):
-        return Document({k: v for k, v in document.items() if k not in ALWAYS_IGNORED})
-    return Document(document)
+        return Reading(document, document)  # not what it looked like
 
 
-def _read_other(body: bytes, media_type: str) -> Reading:
+def _reader_of(document: Any) -> Callable[[Any], Content] | None:
+    if is_tensors(document):
+        return read_tensors
+    if is_embeddings(document):
+        return read_embeddings
+    return reader_of(document)
+
+
+def _without_own(document: Any) -> Any:
+    if not isinstance(document, dict):
+        return document
+    return {name: value for name, value in document.items() if name not in ALWAYS_IGNORED}
+
+
+def _read_other(body: bytes, media_type: str) -> Text | Raw:
     if not media_type.startswith("text/") or not body:
         return Raw(body)
     try:

@@ -253,10 +253,11 @@ class Shadow(_Value, frozen=True):
     """A version that gets copies of the stable version's requests; no client sees its answers.
 
     `percent_bp` of the requests that one of `rules` matches (none: all) are copied; by sticky
-    key, a conversation is copied whole or not at all.  `noise_bp` of the copied ones the stable
+    key, a conversation is copied whole or not at all.  `noise_bp` of the compared ones the stable
     version answers a second time.  `max_concurrency`, `max_queue` and `max_per_hour` bound one
-    worker, and so does `max_pairs_per_s`: the copies whose answers are compared; `timeout_s` a copy in all, waiting included.  `stateful`: also copy calls that store
-    something or run tools.  `keep`: the copy outlives a client that goes away.
+    worker, and so does `max_pairs_per_s`: the copies whose answers are compared.  `timeout_s`
+    bounds a copy in all, waiting included.  `stateful`: also copy calls that store something or
+    run tools.  `keep`: the copy outlives a client that goes away.
     """
 
     version: str

@@ -42,7 +42,10 @@ class Scrape(Collector):
         self._snapshot: Final = snapshot
         self._own: Final[dict[str, Rows]] = {}
         for row in own:
-            self._own.setdefault(row.family, {})[row.labels] = row.value
+            value = (
+                row.value if row.buckets is None else Distribution(tuple(row.buckets), row.value)
+            )
+            self._own.setdefault(row.family, {})[row.labels] = value
 
     def families(self) -> Iterator[tuple[Family, Rows]]:
         """Every family that has a series; merged one at a time."""

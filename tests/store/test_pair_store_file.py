@@ -386,9 +386,21 @@ async def test_no_transaction_prunes_more_than_a_slice(store: SqlitePairStore) -
 # -- the file's size ---------------------------------------------------------------------------
 
 
-async def test_the_file_gives_back_what_a_large_prune_has_freed(
-    store: SqlitePairStore, file: Path
+async def test_a_batch_that_is_written_is_not_called_unwritten_for_the_files_size(
+    store: SqlitePairStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(_: sqlite3.Connection) -> bool:
+        raise sqlite3.OperationalError("oh")
+
+    monkeypatch.setattr("router.store.pairs.writer.shrink", fail)
+    assert await keep(store, [kept("new")], chat=FEW) == 2
+    assert await documents(store) == ["new", "three"]
+
+
+async def test_the_file_gives_back_what_a_large_prune_has_freed(
+    store: SqlitePairStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.store.pairs.sqlite.SHRINKS", 1)
     random_text = [f"{n * 2_654_435_761 % 2**32:08x}" for n in range(10_000)]
     for n in range(6):
         await keep(store, [kept([n, m, *random_text]) for m in range(50)])

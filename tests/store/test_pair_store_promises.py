@@ -149,6 +149,7 @@ async def test_a_pair_is_pruned_by_its_age_though_newer_ones_came_before_it(
     ages_s = {"young": 10.0, "late": 3_500.0, "youngest": 0.0}
     await keep(store, [kept(name, time_s=NOW_S - age) for name, age in ages_s.items()])
     assert await keep(store, [], chat=hour) == 0
+    assert await keep(store, [], now_s=NOW_S + 100.0, chat=hour) == 0  # "late" is an hour old now
     assert await keep(store, [], now_s=NOW_S + 200.0, chat=hour) == 1
     assert await documents(store) == ["youngest", "young"]
 
@@ -264,6 +265,7 @@ async def test_a_stream_ends_where_the_route_ended_when_it_began(store: PairStor
     async for block in store.stream("chat"):
         seen += block
         await keep(store, [kept(half) for _ in range(2)])
+        assert len(seen) <= 4
     assert len(seen) == 4
     assert len(await streamed(store)) == 8
 

@@ -59,6 +59,11 @@ class _Job(msgspec.Struct, frozen=True):
     subject: Subject
     settings: Settings
 
+    @property
+    def request_id(self) -> str:
+        """The request's id as it may be logged."""
+        return self.settings.redaction.request_id(self.pair.request_id)
+
 
 class _Done(msgspec.Struct, frozen=True):
     """A pair that was compared, and what it counted as."""
@@ -165,7 +170,7 @@ class Comparer:
         if now is None:
             return None
         if observed.comparison.error.startswith(DEFECT):
-            log.error("%s: request %s: %s", pair.route, pair.request_id, observed.comparison.error)
+            log.error("%s: request %s: %s", pair.route, now.request_id, observed.comparison.error)
         tally = self._tallies.of(pair.route, now.subject, self._clock.wall())
         judgement = tally.add(_redacted(observed, now.settings), self._draw)
         self._recorder.touch(pair.route)
@@ -218,7 +223,7 @@ def _document(done: _Done) -> tuple[KeptPair, int] | None:
     except Exception as error:  # its text may quote the pair
         fault = type(error).__name__
         log.error(
-            "%s: request %s is not recorded: a defect (%s)", pair.route, pair.request_id, fault
+            "%s: request %s is not recorded: a defect (%s)", pair.route, done.job.request_id, fault
         )
         return None
     kept = KeptPair(

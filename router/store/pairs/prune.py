@@ -61,14 +61,15 @@ def prune_slice(
     return SLICE_PAIRS - budget.pairs, False
 
 
-def shrink(connection: Connection) -> None:
-    """Give some of many free pages back to the disk."""
+def shrink(connection: Connection) -> bool:
+    """Give some of many free pages back to the disk; whether there are more."""
     free = read_value(connection, "PRAGMA freelist_count")
     pages = read_value(connection, "PRAGMA page_count")
     surplus = free - max(SLACK_PAGES, pages // 4)
     if surplus > 0:
         # As a script: it frees a page a step, and `execute` takes one step of what has no columns.
         connection.executescript(f"PRAGMA incremental_vacuum({min(surplus, SLICE_PAGES)})").close()
+    return surplus > SLICE_PAGES
 
 
 def _old(connection: Connection, route: str, oldest_s: float, budget: _Budget) -> list[Victim]:

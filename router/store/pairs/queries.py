@@ -47,7 +47,7 @@ def block(
 ) -> list[KeptPair]:
     """The pairs above an id, oldest first, as many as fill a block."""
     where, told = _of(route, verdict)
-    query = f"{_PAIR} WHERE {where} AND id > ? AND 0 < ? ORDER BY id"
+    query = f"{_PAIR} WHERE {where} AND id > ? AND id <= ? ORDER BY id"
     filled, size = [], 0
     with _found(connection, query, *told, above, upto) as found:
         for pair, bytes_ in map(sized_pair, found):

@@ -5,12 +5,13 @@ Promises what `base` does, and of the file:
   * a batch outlives the process when `keep` returns; a power cut may take the newest batches,
     each of them whole (WAL with synchronous=NORMAL);
   * no transaction prunes more than a slice; what stays free of the file beyond a quarter is given
-    back to the disk, 4 MB with each `keep`.
+    back to the disk, at most 32 MB with each `keep`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
@@ -23,6 +24,9 @@ from router.store.pairs.writer import PairWriter
 from router.store.readers import Readers
 
 T = TypeVar("T")
+
+SHRINKS: Final = 8
+"""Slices of free pages that a `keep` gives back at most: 0.4 s of CPU in a file of 256 MB."""
 
 
 class SqlitePairStore:
@@ -73,7 +77,7 @@ class SqlitePairStore:
         while more:
             slice_, more = await self._do(partial(self._writer.prune, retention, now_s))
             pruned += slice_
-        await self._do(self._writer.shrink)
+        await self._shrink()
         return pruned
 
     async def tallies(self) -> dict[str, Any]:
@@ -106,6 +110,14 @@ class SqlitePairStore:
         while block := await self._ask(partial(next_, above=above)):
             yield block
             above = block[-1].id
+
+    async def _shrink(self) -> None:
+        # Nobody is promised a small file: a batch that has been written is not called unwritten
+        # for it.
+        with suppress(StoreUnavailableError):
+            for _ in range(SHRINKS):
+                if not await self._do(self._writer.shrink):
+                    return
 
     async def _ask(self, query: Callable[[Connection], T]) -> T:
         if self._readers is None:

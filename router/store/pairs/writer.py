@@ -66,10 +66,10 @@ class PairWriter:
         with self._changed() as totals:
             return prune_slice(self._file.connect(), totals, retention, now_s)
 
-    def shrink(self) -> None:
-        """Make the file smaller by a slice, when much of it is free."""
+    def shrink(self) -> bool:
+        """Make the file smaller by a slice, when much of it is free; whether more is."""
         with self._told_plainly():
-            shrink(self._file.connect())
+            return shrink(self._file.connect())
 
     @contextmanager
     def _changed(self) -> Iterator[Totals]:

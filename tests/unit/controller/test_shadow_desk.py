@@ -367,15 +367,18 @@ async def test_a_defect_in_a_comparison_is_an_error_that_does_not_quote_the_answ
         raise ValueError(f"cannot compare {other.body!r}")
 
     monkeypatch.setattr("router.controller.shadow.examine.compare", compare)
+    desk.load(config(redact={"headers": ["x-request-id"]}))
+    await desk.compared("", request_id="sesame")
+    desk.load(config())
+    assert "sesame" not in caplog.text
     await desk.compared("sesame")
-    assert desk.counts(families.SHADOW_COMPARISONS) == {("chat", "v2", "error"): 1}
-    assert "request id-0: primary: not compared, a defect (ValueError)" in (caplog.text)
+    assert desk.counts(families.SHADOW_COMPARISONS) == {("chat", "v2", "error"): 2}
+    assert "request id-1: primary: not compared, a defect (ValueError)" in (caplog.text)
     assert "sesame" not in caplog.text
     report = desk.shadows.report("chat")
     assert report is not None
     assert report.error_ratio is None or report.error_ratio.value == 0  # it is not the shadow's
-    [kept] = await desk.kept()
-    assert kept.verdict == "error"
+    assert [kept.verdict for kept in await desk.kept()] == ["error", "error"]
 
 
 async def test_a_defect_in_recording_loses_the_pair_and_not_its_verdict(

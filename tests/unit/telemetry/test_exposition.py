@@ -143,3 +143,14 @@ def test_what_a_version_counted_in_an_earlier_role_stays() -> None:
     found = samples(scrape(row))
     where = labels(route="chat", version="v1", role="canary", code="200")
     assert found["model_requests_total", where] == 5
+
+
+def test_a_histogram_that_control_keeps_itself_has_buckets() -> None:
+    counts = [0] * (len(families.SHADOW_LATENCY.buckets) + 1)
+    counts[0], counts[-1] = 2, 1
+    row = Series(families.SHADOW_LATENCY.name, ("chat", "v2"), -40.0, counts)
+    text = render(scrape(own=(row,)))[0].decode()
+    name, labels = families.SHADOW_LATENCY.name, 'route="chat",version="v2"'
+    assert f'{name}_bucket{{le="-30.0",{labels}}} 2.0' in text
+    assert f'{name}_bucket{{le="+Inf",{labels}}} 3.0' in text
+    assert f"{name}_sum{{{labels}}} -40.0" in text
