@@ -13,10 +13,14 @@ from enum import Enum
 from typing import Any, Final
 
 TEMPLATE: Final = "quality"
+SHADOW_TEMPLATE: Final = "says-the-same"
 WINDOW_S: Final = 8.0
 MIN_REQUESTS: Final = 12
 """A version that fails one time in five has a failure in 93 % of such windows, and one is too many;
 what it survives at 5 % of the traffic it does not survive at 25 %."""
+
+SHADOW_PAIRS: Final = 160
+"""So many answers show a tenth of other words beyond a tenth of noise, and come in 3 s."""
 
 INTERVAL_S: Final = 1.0
 MEASUREMENTS: Final = 3
@@ -43,6 +47,7 @@ class Check:
     provider: Mapping[str, Any]
     failure_limit: int = 0
     """So many bad measurements are forgiven."""
+    count: int = MEASUREMENTS
 
     def document(self) -> dict[str, Any]:
         """As an analysis template has it."""
@@ -50,16 +55,10 @@ class Check:
             "name": self.name,
             "initialDelay": f"{SETTLE_S:g}s",
             "interval": f"{INTERVAL_S:g}s",
-            "count": MEASUREMENTS,
+            "count": self.count,
             "failureLimit": self.failure_limit,
             "successCondition": f"result[0] < {self.limit:g}",
-            "provider": {
-                "router": {
-                    "window": f"{WINDOW_S:g}s",
-                    "minRequests": MIN_REQUESTS,
-                    **self.provider,
-                }
-            },
+            "provider": self.provider,
         }
 
     def say(self, number: float) -> str:
@@ -73,15 +72,20 @@ class Check:
                 return f"{1000 * number:+.0f} ms"
 
 
+def _router(metric: str, **more: Any) -> Mapping[str, Any]:
+    window = {"window": f"{WINDOW_S:g}s", "minRequests": MIN_REQUESTS}
+    return {"router": {**window, "metric": metric, **more}}
+
+
 CHECKS: Final = (
-    Check("error-ratio", "errors", 0.05, Unit.SHARE, {"metric": "errorRatio"}),
+    Check("error-ratio", "errors", 0.05, Unit.SHARE, _router("errorRatio")),
     # Far from what the versions do: a busy machine must not decide.
     Check(
         "p95-latency",
         "p95",
         2.0,
         Unit.FACTOR,
-        {"metric": "durationQuantile", "quantile": 0.95, "compare": "ratio"},
+        _router("durationQuantile", quantile=0.95, compare="ratio"),
         failure_limit=1,
     ),
     Check(
@@ -89,21 +93,40 @@ CHECKS: Final = (
         "TTFT p95",
         0.25,
         Unit.DIFFERENCE,
-        {"metric": "timeToFirstTokenQuantile", "quantile": 0.95, "compare": "difference"},
+        _router("timeToFirstTokenQuantile", quantile=0.95, compare="difference"),
         failure_limit=1,
     ),
 )
 
 
-def template(checks: Iterable[Check]) -> dict[str, Any]:
+# What a model says to one prompt is not always the same: only what goes beyond counts.  Errors
+# are for the checks above: they have to be met by users to show how a rollback spares them.
+SHADOW_CHECK: Final = Check(
+    "other-words",
+    "other words than stable's, beyond noise",
+    0.15,
+    Unit.SHARE,
+    {
+        "shadow": {
+            "metric": "mismatchBeyondNoise",
+            "field": "text",
+            "minPairs": SHADOW_PAIRS,
+            "minTwins": SHADOW_PAIRS,
+        }
+    },
+    count=1,
+)
+
+
+def template(name: str, *checks: Check) -> dict[str, Any]:
     """The analysis template that measures these."""
     return {
-        "metadata": {"name": TEMPLATE},
+        "metadata": {"name": name},
         "spec": {"metrics": [check.document() for check in checks]},
     }
 
 
-def measured(evidence: Mapping[str, Any], checks: Iterable[Check] = CHECKS) -> str:
+def measured(evidence: Mapping[str, Any], checks: Iterable[Check] = (*CHECKS, SHADOW_CHECK)) -> str:
     """The last values that an audit entry carries, each beside its limit; empty without any."""
     metrics = evidence.get("metrics", {})
     found = ((check, last_value(metrics.get(check.name, {}))) for check in checks)

@@ -22,12 +22,12 @@ from rich.console import Console
 
 from router.demo.errors import StoryError
 from router.demo.readings import Reading, fetch
-from router.demo.rollout import Progress, fetch_entries, fetch_progress
+from router.demo.rollout import Progress, fetch_entries, fetch_progress, fetch_shadow_report
 from router.demo.scenario import Act, Scenario
 from router.demo.stage import Stage, staged
 from router.demo.story import Chapter, Story
 from router.demo.table import clock
-from router.demo.telling import told
+from router.demo.telling import ends_shadow_phase, told
 from router.demo.traffic import Traffic
 from router.demo.view import Moment, View, say, view_for
 from router.demo.words import (
@@ -210,6 +210,9 @@ class _Play:
             chapter.entries.append(entry)
             if (line := told(entry)) is not None:
                 self._say(f"> {line}")
+            if ends_shadow_phase(entry, chapter):
+                for sentence in await fetch_shadow_report(self._admin, self._scenario.route):
+                    say(self._console, f"      | {sentence}")
 
     def _say(self, line: str) -> None:
         say(self._console, f"{clock(time.monotonic() - self._began)} {line}")

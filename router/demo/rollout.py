@@ -60,6 +60,12 @@ async def fetch_progress(client: httpx.AsyncClient, route: str) -> Progress | No
     return read_progress(document) if document else None
 
 
+async def fetch_shadow_report(client: httpx.AsyncClient, route: str) -> tuple[str, ...]:
+    """What the shadow's answers tell, in sentences; nothing while there is no report."""
+    document = await _get(client, f"/api/v1/routes/{route}/shadow/report", {})
+    return tuple(document.get("summary", ()))
+
+
 async def _get(client: httpx.AsyncClient, path: str, query: dict[str, str | int]) -> dict[str, Any]:
     """The document there; an empty one where there is no good answer."""
     try:

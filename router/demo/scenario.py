@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from router.demo.checks import CHECKS, MIN_REQUESTS, TEMPLATE, WINDOW_S, template
+from router.demo.checks import (
+    CHECKS,
+    MIN_REQUESTS,
+    SHADOW_CHECK,
+    SHADOW_TEMPLATE,
+    TEMPLATE,
+    WINDOW_S,
+    template,
+)
+from router.mock_engine.wording import WORDS
 from router.rollouts.effects import Action
 
 STICKY_HEADER: Final = "x-session-id"
@@ -22,7 +31,7 @@ class Version:
     """One model version, and the engine that stands for it."""
 
     name: str
-    engine: Mapping[str, float] = field(default_factory=dict)
+    engine: Mapping[str, float | str] = field(default_factory=dict)
     """Options of `mock-engine`, without the dashes."""
 
 
@@ -92,7 +101,10 @@ class Scenario:
             },
             "store": f"sqlite:///{folder / 'state.db'}",
             "routes": [self._route(endpoints, release)],
-            "analysisTemplates": [template(CHECKS)],
+            "analysisTemplates": [
+                template(SHADOW_TEMPLATE, SHADOW_CHECK),
+                template(TEMPLATE, *CHECKS),
+            ],
         }
 
     def _route(self, endpoints: Mapping[str, str], release: str) -> dict[str, Any]:
@@ -102,12 +114,16 @@ class Scenario:
             "versions": {v.name: {"endpoints": [endpoints[v.name]]} for v in self.versions},
             "release": release,
             "strategy": {"canary": {"steps": list(self._steps())}},
+            # Each copied request is asked of stable once more, too: its own noise is the yardstick.
+            "shadow": {"noise": {"percent": 100}},
             "sticky": {"by": [{"header": STICKY_HEADER}]},
             "retry": {"canaryFallback": True},
             "health": {"path": "/health", "interval": "1s"},
         }
 
     def _steps(self) -> Iterator[dict[str, Any]]:
+        yield {"setShadow": {"percent": 100}}
+        yield {"analysis": {"templates": [{"templateName": SHADOW_TEMPLATE}]}}
         for percent in self.walk[:-1]:
             yield {"setWeight": percent}
             yield {"analysis": {"templates": [{"templateName": TEMPLATE}]}}
@@ -119,10 +135,20 @@ class Scenario:
 # As fast as a small model on one accelerator: the first token after some 20 ms, then one every 10
 # to 15 ms.  v2 is the faster one, so that the two can be told apart.  The prompts (about 6 000
 # tokens a second) must keep well below the prefill rate, or a version queues ever longer.
-_V1: Final = {"step-seconds": 0.010, "prefill-tokens-per-second": 40_000}
-_V2: Final = {"step-seconds": 0.008, "prefill-tokens-per-second": 50_000}
+# All say the same, but for one answer in twenty: no model is quite deterministic.
+_SAYS: Final[dict[str, float | str]] = {"text": " ".join(WORDS), "changed-share": 0.05}
+_V1: Final[dict[str, float | str]] = {
+    **_SAYS,
+    "step-seconds": 0.010,
+    "prefill-tokens-per-second": 40_000,
+}
+_V2: Final[dict[str, float | str]] = {
+    **_SAYS,
+    "step-seconds": 0.008,
+    "prefill-tokens-per-second": 50_000,
+}
 # The seed is not special, but the usual one happens to let the first 25 requests pass.
-_V3: Final = {**_V2, "error-rate": 0.2, "seed": 1}
+_V3: Final[dict[str, float | str]] = {**_V2, "error-rate": 0.2, "seed": 1}
 
 CANARY: Final = Scenario(
     (Version("v1", _V1), Version("v2", _V2), Version("v3", _V3)),

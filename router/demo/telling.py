@@ -9,6 +9,7 @@ from typing import Final
 
 from router.demo.checks import measured
 from router.demo.rollout import Entry
+from router.demo.story import Chapter
 from router.rollouts.effects import Action
 
 _UNTOLD: Final = frozenset((Action.STEP_PASSED, Action.ANALYSIS_STARTED))
@@ -16,6 +17,7 @@ _UNTOLD: Final = frozenset((Action.STEP_PASSED, Action.ANALYSIS_STARTED))
 
 _WORDS: Final = {
     Action.STARTED: "rollout begins",
+    Action.SHADOW_SET: "shadow",
     Action.WEIGHT_SET: "weight",
     Action.ANALYSIS_PASSED: "evidence",
     Action.PAUSED: "pause",
@@ -31,3 +33,8 @@ def told(entry: Entry) -> str | None:
     word = next((text for action, text in _WORDS.items() if action == entry.action), entry.action)
     values = measured(entry.evidence)
     return f"{word}: {entry.reason}" + (f" [{values}]" if values else "")
+
+
+def ends_shadow_phase(entry: Entry, chapter: Chapter) -> bool:
+    """Whether the version has just proved itself as a shadow: the first verdict says so."""
+    return entry.action == Action.ANALYSIS_PASSED and chapter.passed == 1

@@ -37,7 +37,8 @@ def _plan(scenario: Scenario, stage: Stage) -> Iterator[str]:
     )
     for version in scenario.versions:
         if ratio := version.engine.get("error-rate"):
-            yield f"{version.name} answers {percent(ratio)} of its requests with an error."
+            yield f"{version.name} answers {percent(float(ratio))} of its requests with an error."
+    yield "A release is a shadow first: it gets copies of requests, and no client its answers."
     acts = ", then ".join(act.title for act in scenario.acts)
     yield f"What should happen: {acts}.  Configuration: {stage.configuration.file}"
 
@@ -59,7 +60,12 @@ def _to_look_at(scenario: Scenario, stage: Stage) -> Iterator[str]:
 def commands(route: str, admin_url: str) -> list[str]:
     """What to ask the router with its own command line."""
     program = relpath(sys.argv[0]) if Path(sys.argv[0]).name == _COMMAND else _COMMAND
-    words = (f"rollout status {route}", f"audit list --route {route}", "audit verify")
+    words = (
+        f"rollout status {route}",
+        f"shadow report {route}",
+        f"audit list --route {route}",
+        "audit verify",
+    )
     return [f"{program} {each} --server {admin_url}" for each in words]
 
 

@@ -114,6 +114,9 @@ def test_a_good_version_becomes_stable_a_bad_one_goes_back_and_no_client_sees_it
     words = [word for word, _ in happened]
     assert words.index("PROMOTED") < words.index("ROLLED BACK")
     assert words.count("release") == 2
+    reports = re.findall(r"\| (v\d) differs from (v\d) in [\d.]+ %", told)
+    assert reports == [("v2", "v1"), ("v3", "v2")]  # before either had a user
+    assert told.index("| v2 differs") < told.index("v2 gets 5 %")
     summary = told.partition("Summary of ")[2]
     assert re.search(r"v2 stable +100 % +\d+ +0 +0\.0 %", summary), summary
     assert re.search(r"v3 \w+ +0 % +\d+ +[1-9]\d* +", summary), summary

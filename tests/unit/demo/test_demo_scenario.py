@@ -42,11 +42,12 @@ def test_the_releases_differ_in_one_word(tmp_path: Path) -> None:
     assert before == after
 
 
-def test_the_versions_share_is_judged_at_every_step_but_the_last(tmp_path: Path) -> None:
+def test_a_release_is_judged_as_a_shadow_and_at_every_share_but_the_last(tmp_path: Path) -> None:
     route = CANARY.configuration(ENDPOINTS, tmp_path, "v1")["routes"][0]
     steps = route["strategy"]["canary"]["steps"]
     kinds = [next(iter(step)) for step in steps]
-    assert kinds == ["setWeight", "analysis"] * 3 + ["setWeight", "pause"]
+    judged = ["setShadow", "analysis"] + ["setWeight", "analysis"] * 3
+    assert kinds == [*judged, "setWeight", "pause"]
     assert [step["setWeight"] for step in steps if "setWeight" in step] == [5, 25, 50, 100]
 
 
