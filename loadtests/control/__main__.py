@@ -30,6 +30,9 @@ ROLLOUTS: Final = 500
 WATCHED_S: Final = 20.0
 REQUESTS: Final = 2_000
 SWITCHES: Final = 20
+PAIRS_PER_S: Final = 200
+SLICES: Final = 6
+SLICE_S: Final = 5.0
 WEIGHTS: Final = "/api/v1/routes/chat/weights"
 
 
@@ -213,6 +216,47 @@ async def watch_many(folder: Path) -> None:
     )
 
 
+async def compare_pairs(folder: Path) -> None:
+    """What comparing costs the clients: all is copied, in every second slice nothing compared."""
+    most = {"uncompared": 0.001, "compared": 1_000}
+    words = {"text": "so that a bad one is found while few can see it " * 40}
+    took: dict[str, list[float]] = {name: [] for name in most}
+    control = dict.fromkeys(most, 0.0)
+    with ExitStack() as stack:
+        engines = {
+            name: stack.enter_context(running_engine(name, **words, changed_share=0.05))
+            for name in ("v1", "v2")
+        }
+        chat = {**route(**{name: engine.url for name, engine in engines.items()}), "release": "v1"}
+        chat["shadow"] = {"version": "v2", "maxPairsPerSecond": 1_000}
+        config = document(chat, workers=2)
+        router = stack.enter_context(running_router(folder, config))
+        for number in range(2 * SLICES):
+            name = tuple(most)[number % 2]
+            chat["shadow"]["maxPairsPerSecond"] = most[name]
+            router.write_config(config)
+            await asyncio.sleep(2.0)  # it is served, and the slice before is compared to its end
+            before = sum(router.children()["control"].cpu_times()[:2])
+            async with load(router.traffic, connections=20, pause_s=20 / PAIRS_PER_S) as running:
+                await asyncio.sleep(SLICE_S)
+            assert running.failures == []
+            took[name] += [(one.answered_at - one.sent_at) * 1000 for one in running.answers]
+            control[name] += sum(router.children()["control"].cpu_times()[:2]) - before
+        await asyncio.sleep(2.0)
+        row = 'model_shadow_comparisons_total{route="chat",verdict="%s",version="v2"}'
+        pairs = sum(router.metric(row % verdict) for verdict in ("match", "mismatch"))
+    seconds = SLICES * SLICE_S
+    print(
+        f"shadow, 2 workers, all of {len(took['compared']) / seconds:.0f} requests/s copied, 2 KB "
+        f"answers; compared: {pairs / seconds:.0f} pairs/s"
+    )
+    for name, each in took.items():
+        each.sort()
+        p50, p99 = statistics.median(each), each[len(each) * 99 // 100]
+        used = f"control uses {control[name] / seconds:.1%} of a core"
+        print(f"  {name}: p50 {p50:.2f} ms, p99 {p99:.1f} ms; {used}")
+
+
 async def _latency(url: str) -> str:
     body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
     took = []
@@ -240,6 +284,7 @@ CELLS: Final[dict[str, Cell]] = {
     "breaker": lambda folder: catch(folder, 1.0, 20, 200, "100 % errors"),
     "errors": lambda folder: catch(folder, 0.2, 25, 100, "20 % errors, measured every 2 s"),
     "many": watch_many,
+    "shadow": compare_pairs,
 }
 
 
