@@ -167,7 +167,9 @@ def _compare_elements(
 ) -> tuple[Difference | None, Distance | None]:
     if _has_texts(mine) or _has_texts(theirs):
         pairs = enumerate(zip(mine, theirs, strict=True))
-        largest, first = None, next((index for index, (x, y) in pairs if x != y), None)
+        # What is not itself is NaN: odd among texts, and the same as another.
+        unequal = (at for at, (x, y) in pairs if x != y and (x == x or y == y))
+        largest, first = None, next(unequal, None)
     else:
         largest, first = compare_rows(mine, theirs, tolerance)
     if first is None:

@@ -88,6 +88,11 @@ def test_texts_in_bytes_have_their_length_before_them() -> None:
     assert (other.primary, other.other) == ("", "x")
 
 
+def test_a_nan_among_texts_is_the_same_as_itself() -> None:
+    odd = in_json(("o", "BYTES", [2], [nan, "a"]))
+    assert compared(odd, odd).rule == "tensors.exact"
+
+
 def test_rows_in_rows_are_the_same_as_one_row() -> None:
     one = in_json(("o", "FP32", [2, 2], [[1, 2], [3, 4]]))
     two = in_json(("o", "FP32", [2, 2], [1.0, 2.0, 3.0, 4.0]))
