@@ -1,14 +1,15 @@
-"""Leave out the parts of a document that may differ: `$.choices[*].logprobs`.
+"""The places in a JSON document that a configured path leads to.  Pure.
 
-The grammar is the configuration's (`config.fields.JsonPath`): `.name`, `['name']`, `[0]`, `[*]`,
-`.*` and `..name`, which is a name at any depth.
+A path is what `router.config.fields.JsonPath` accepts: `$.a`, `$..a`, `.*`, `[0]`, `[*]`,
+`['a b']`.  In doubt it leads to more: `.*` and `[*]` both mean every child of an object or a list.
 
-Pure, but for the document itself, which is changed.  Each step visits a value of the document at
-most once, so the work has the document's size for each step, whatever the path and the depth.
+Each step visits a place at most once, so the work has the document's size for each step, whatever
+the path and the depth.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,18 +25,53 @@ class _Ignored:
 
 IGNORED: Final = _Ignored()
 
+_NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
 _STEP: Final = re.compile(
-    r"\.(?P<deep>\.?)(?P<name>[A-Za-z_][A-Za-z0-9_-]*)|\['(?P<quoted>[^']*)'\]"
-    r"|\[(?P<index>[0-9]{1,9})\]|(?P<every>\.\*|\[\*\])",
+    rf"\.\.(?P<anywhere>{_NAME})|\.(?P<name>{_NAME})|(?P<children>\.\*|\[\*\])"
+    r"|\[(?P<index>[0-9]{1,9})\]|\['(?P<quoted>[^']*)'\]",
     re.ASCII,
 )
 
+Place = tuple[Any, Any]
+"""A container, and the key or index of a value in it."""
 
-class _Step(msgspec.Struct, frozen=True):
-    """Which children of a value are meant; with `deep`, of every value below it as well."""
 
-    keys: Callable[[Any], Iterable[Any]]
-    deep: bool = False
+class Kind(Enum):
+    """How a step goes on from a value."""
+
+    NAME = "name"
+    INDEX = "index"
+    CHILDREN = "children"
+    ANYWHERE = "anywhere"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step; `key` is a name or an index."""
+
+    kind: Kind
+    key: str | int = ""
+
+
+Path = tuple[Step, ...]
+
+
+@lru_cache(maxsize=1024)
+def parse(text: str) -> Path:
+    """Read a path.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.startswith("$"):
+        raise ValueError(f'a JSON path begins with "$": "{text}"')
+    steps, at = [], 1
+    while at < len(text):
+        found = _STEP.match(text, at)
+        if found is None:
+            raise ValueError(f'not a JSON path from "{text[at:]}" on: "{text}"')
+        steps.append(_step(found))
+        at = found.end()
+    return tuple(steps)
 
 
 def leave_out(document: Any, paths: Iterable[str]) -> Any:
@@ -44,73 +80,71 @@ def leave_out(document: Any, paths: Iterable[str]) -> Any:
     Raises:
         ValueError: one is no path.
     """
+    root = [document]
     for path in paths:
-        document = _without(document, _parse(path))
-    return document
+        for container, key in places(root, parse(path)):
+            if isinstance(container, dict):
+                del container[key]
+            else:
+                container[key] = IGNORED
+    return root[0]
 
 
-@lru_cache(maxsize=1024)
-def _parse(path: str) -> tuple[_Step, ...]:
-    steps, at = [], 1
-    while at < len(path):
-        found = _STEP.match(path, at)
-        if found is None:
-            break
-        steps.append(_step(found))
-        at = found.end()
-    if not path.startswith("$") or at != len(path):
-        raise ValueError(f'not a JSON path: "{path}" (like $.choices[*].logprobs)')
-    return tuple(steps)
-
-
-def _step(found: re.Match[str]) -> _Step:
-    if found["every"] is not None:
-        return _Step(_every)
+def _step(found: re.Match[str]) -> Step:
     if found["index"] is not None:
-        return _Step(_index(int(found["index"])))
-    name = found["quoted"] if found["name"] is None else found["name"]
-    return _Step(_name(name), deep=bool(found["deep"]))
+        return Step(Kind.INDEX, int(found["index"]))
+    if found["children"] is not None:
+        return Step(Kind.CHILDREN)
+    if found["anywhere"] is not None:
+        return Step(Kind.ANYWHERE, found["anywhere"])
+    return Step(Kind.NAME, found["quoted"] if found["name"] is None else found["name"])
 
 
-def _every(value: Any) -> Iterable[Any]:
-    return list(value) if isinstance(value, dict) else range(len(value))
+def places(root: list[Any], path: Path) -> list[Place]:
+    """Where a path leads to, each place once; `root` is a list with the document alone in it."""
+    found: list[Place] = [(root, 0)]
+    for step in path:
+        # By identity: two ways to one place would double with each step.
+        led_to = {(id(container), key): (container, key) for container, key in _follow(step, found)}
+        found = list(led_to.values())
+    return found
 
 
-def _index(place: int) -> Callable[[Any], Iterable[Any]]:
-    return lambda value: (place,) if isinstance(value, list) and place < len(value) else ()
+def _follow(step: Step, places: list[Place]) -> Iterator[Place]:
+    values = [container[key] for container, key in places]
+    match step.kind:
+        case Kind.NAME:
+            for value in values:
+                if isinstance(value, dict) and step.key in value:
+                    yield value, step.key
+        case Kind.INDEX:
+            for value in values:
+                if isinstance(value, list) and int(step.key) < len(value):
+                    yield value, step.key
+        case Kind.CHILDREN:
+            for value in values:
+                yield from _children(value)
+        case Kind.ANYWHERE:
+            for container, key in _below(values):
+                if isinstance(container, dict) and key == step.key:
+                    yield container, key
 
 
-def _name(name: str) -> Callable[[Any], Iterable[Any]]:
-    return lambda value: (name,) if isinstance(value, dict) and name in value else ()
+def _children(value: Any) -> Iterator[Place]:
+    if isinstance(value, dict):
+        yield from ((value, key) for key in value)
+    elif isinstance(value, list):
+        yield from ((value, index) for index in range(len(value)))
 
 
-def _without(document: Any, steps: tuple[_Step, ...]) -> Any:
-    if not steps:
-        return IGNORED
-    parents = [document]
-    for step in steps[:-1]:
-        parents = [parent[key] for parent, key in _children(parents, step)]
-    for parent, key in list(_children(parents, steps[-1])):
-        if isinstance(parent, dict):
-            del parent[key]
-        else:
-            parent[key] = IGNORED
-    return document
-
-
-def _children(parents: Iterable[Any], step: _Step) -> Iterator[tuple[Any, Any]]:
-    for parent in _at_any_depth(parents) if step.deep else parents:
-        if isinstance(parent, dict | list):
-            for key in step.keys(parent):
-                yield parent, key
-
-
-def _at_any_depth(values: Iterable[Any]) -> Iterator[Any]:
+def _below(values: list[Any]) -> Iterator[Place]:
+    """Every place below some values, once."""
     seen: set[int] = set()
     waiting = list(values)
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict | list) and id(value) not in seen:
             seen.add(id(value))
-            yield value
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+            for container, key in _children(value):
+                yield container, key
+                waiting.append(container[key])

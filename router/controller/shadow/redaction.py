@@ -25,9 +25,10 @@ import orjson
 
 from router.comparison import Comparison, Difference
 from router.comparison.events import payloads
+from router.comparison.json_paths import Path
 from router.comparison.streams import fold
 from router.controller.shadow.answers import unpacked, value_of
-from router.controller.shadow.paths import MARKER, Path, hide
+from router.controller.shadow.paths import MARKER, hide
 from router.link.messages import Fields
 
 MAX_BODY: Final = 64 * 1024

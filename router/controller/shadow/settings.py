@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from router.comparison import Rules
+from router.comparison.json_paths import parse
 from router.config.models import Route
 from router.config.models.shadow import Compare, Credentials, Prompts, Record, Redact
-from router.controller.shadow.paths import parse
 from router.controller.shadow.redaction import Redaction
 from router.snapshot import FULL
 from router.store.pairs import Retention

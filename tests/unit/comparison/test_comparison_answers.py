@@ -134,5 +134,5 @@ def test_audio_is_compared_as_bytes() -> None:
 
 
 def test_a_path_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r'not a JSON path: "\$\.a\[-1\]"'):
+    with pytest.raises(ValueError, match=r'not a JSON path from "\[-1\]" on: "\$\.a\[-1\]"'):
         compare(answered({}), answered({}), Rules(ignore_paths=("$.a[-1]",)))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.comparison.json_paths import parse
 from router.config.models.shadow import Redact
-from router.controller.shadow.paths import MARKER, hide, parse
+from router.controller.shadow.paths import MARKER, hide
 
 DOCUMENT = {
     "user": "ann",

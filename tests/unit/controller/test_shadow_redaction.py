@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.comparison import Comparison, Difference, Field, Judgement, Verdict
+from router.comparison.json_paths import parse
 from router.controller.shadow.document import document_of
-from router.controller.shadow.paths import MARKER, parse
+from router.controller.shadow.paths import MARKER
 from router.controller.shadow.redaction import MAX_BODY, MAX_READ, Redaction, target
 from router.evaluation.tally import Observed
 from router.link.messages import Captured, Fields, Pair
