@@ -13,6 +13,7 @@ from router.config.models import (
     HeaderRoute,
     Health,
     Limits,
+    Outlier,
     Retry,
     Route,
     StickySource,
@@ -91,6 +92,7 @@ def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route
         health=_health(route.health) if route.health is not None else None,
         limits=_limits(route.limits),
         breaker=_breaker(route.breaker) if route.breaker is not None else None,
+        outlier=_outlier(route.outlier) if route.outlier is not None else None,
         shadow=shadow_of(route, state),
     )
 
@@ -264,6 +266,15 @@ def _limits(limits: Limits) -> snapshot.Limits:
         max_body_bytes=limits.max_body_bytes,
         max_replay_bytes=limits.max_replay_bytes,
         max_inspect_bytes=limits.max_inspect_bytes,
+    )
+
+
+def _outlier(outlier: Outlier) -> snapshot.Outlier:
+    return snapshot.Outlier(
+        failures=_breaker(outlier),
+        eject_s=outlier.ejection_s,
+        max_eject_s=outlier.max_ejection_s,
+        max_ejected_percent=outlier.max_ejected_percent,
     )
 
 

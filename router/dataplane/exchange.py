@@ -598,6 +598,8 @@ class Exchange:
         plane = self._plane
         now = plane.now()
         plane.observe_response_overhead(now - answered_at)
+        if self._failure is not None:
+            self._note_endpoint()
         self._finish(now)
 
     def on_client_full(self) -> None:
@@ -738,10 +740,12 @@ class Exchange:
         """Whether a 5xx is answered by another attempt instead of being relayed."""
         if self._can_fall_back():
             self._release()
+            self._note_endpoint()
             self._fall_back(FailureReason.UPSTREAM_5XX, status)
             return True
         if status in self._held_route.spec.retry.statuses and self._can_retry():
             self._release()
+            self._note_endpoint()
             self._retry(str(status))
             return True
         return False
@@ -769,6 +773,8 @@ class Exchange:
 
     def _fail(self, failure: FailureReason, code: ErrorCode, message: str, *, retry: bool) -> None:
         """An attempt has failed before the answer began: try again, or answer with the error."""
+        if code is not ErrorCode.NO_HEALTHY_ENDPOINT:
+            self._note_endpoint()
         if self._can_fall_back():
             self._fall_back(failure, code.status)
         elif retry and self._can_retry():
@@ -776,6 +782,12 @@ class Exchange:
         else:
             self._failure = failure
             self._refuse(code, message)
+
+    def _note_endpoint(self) -> None:
+        """The endpoint of this attempt has failed it; its end is counted already."""
+        endpoint = self._endpoint
+        if endpoint is not None:
+            self._plane.outliers.failed(endpoint, self._plane.now())
 
     def _refuse_body(self, limit: int) -> None:
         self._refuse(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes")
@@ -800,6 +812,8 @@ class Exchange:
     def break_off(self, failure: FailureReason | None, code: ErrorCode, message: str) -> None:
         """End an answer that has begun: a stream with an error event, anything else abruptly."""
         self._release()
+        if failure is not None:
+            self._note_endpoint()
         self._failure = failure
         words = self._relay.last_words(code, message) if self._relay is not None else b""
         self._client.break_off(words)
@@ -814,6 +828,7 @@ class Exchange:
         self._held = False
         endpoint, connection = self._endpoint, self._connection
         assert endpoint is not None
+        endpoint.served += 1
         endpoint.ended()
         if connection is not None:
             self._connection = None

@@ -23,6 +23,7 @@ from router.dataplane.frontends.native import NativeProtocol
 from router.dataplane.mirror import Mirrors
 from router.dataplane.table import EMPTY, Installer, LiveVersion, Table
 from router.dataplane.upstream.endpoint import EndpointState
+from router.dataplane.upstream.outliers import Outliers
 from router.dataplane.upstream.pool import SWEEP_S
 from router.link.messages import EndpointHealth, Health, Pair, Trip
 from router.snapshot import Snapshot, SnapshotChange, apply
@@ -82,6 +83,7 @@ class DataPlane:
         self.table: Table = EMPTY
         self.active: Final[set[Exchange]] = set()
         self.drains: Final = Drains()
+        self.outliers: Final = Outliers()
         self.connections: Final[set[Connection]] = set()
         self.peers: Final = asgi.Peers()
         self.watchers: Final = asgi.Watchers()
@@ -245,6 +247,8 @@ class DataPlane:
         for exchange in [each for each in self.active if each.deadline <= now]:
             exchange.on_deadline()
         self._mirrors.tick(now)
+        if self.outliers.due <= now:
+            self.outliers.readmit(now)
         if self.drains.due <= now:
             self.drains.end_due(self.active, now)
         self._ticks += 1

@@ -55,6 +55,7 @@ class LiveVersion:
         "endpoints",
         "fallback_allowed",
         "fields",
+        "outlier",
         "recorder",
         "resolvers",
         "route",
@@ -70,6 +71,7 @@ class LiveVersion:
             route.name.encode(),
         )
         self.fallback_allowed: Final = route.retry.canary_fallback and spec.role is not Role.STABLE
+        self.outlier: Final = route.outlier
         self.breaker: Breaker | None = None
         self.endpoints: list[EndpointState] = []
         self.balancer: Balancer[EndpointState] = make_balancer(route.balance, ())
@@ -88,6 +90,10 @@ class LiveVersion:
             self._bound = True
             self.recorder = self._recorders.version(self.route, self.spec.name)
             self.counts = self.recorder.role(self.spec.role.value)
+
+    def count_ejection(self, endpoint: EndpointState) -> None:
+        """One of its endpoints is left alone for a while."""
+        self._recorders.count_ejection(self.route, self.spec.name, endpoint.label)
 
     def adopt(self, endpoints: Iterable[EndpointState]) -> None:
         """Take these endpoints over."""

@@ -295,6 +295,20 @@ class BreakerLimits(_Value, frozen=True):
     window_s: float = 10.0
 
 
+class Outlier(_Value, frozen=True):
+    """When an endpoint that fails requests is left alone, whatever its probes say.
+
+    `failures` is a breaker's rule, for one endpoint in one worker.  Out of use for `eject_s` the
+    first time, twice as long each next time in a row, `max_eject_s` at most; and never more than
+    `max_ejected_percent` of a version's endpoints.
+    """
+
+    failures: BreakerLimits = BreakerLimits()
+    eject_s: float = 5.0
+    max_eject_s: float = 300.0
+    max_ejected_percent: float = 50.0
+
+
 class Route(_Value, frozen=True):
     """One public entry.
 
@@ -314,6 +328,7 @@ class Route(_Value, frozen=True):
     health: Health | None = None
     limits: Limits = Limits()
     breaker: BreakerLimits | None = BreakerLimits()
+    outlier: Outlier | None = Outlier()
     shadow: Shadow | None = None
 
     def __post_init__(self) -> None:

@@ -128,6 +128,12 @@ ENDPOINT_HEALTHY: Final = Family(
     (*_VERSION, "endpoint"),
     "Workers that hold this endpoint healthy, as a share of all workers (0 to 1).",
 )
+ENDPOINT_EJECTIONS: Final = Family(
+    "router_endpoint_ejections_total",
+    Kind.COUNTER,
+    (*_VERSION, "endpoint"),
+    "Times that a worker left an endpoint alone for failing requests or refusing connections.",
+)
 BREAKER_OPEN: Final = Family(
     "router_breaker_open",
     Kind.GAUGE,
@@ -277,6 +283,6 @@ ALL: Final = (
     WORKER_RESTARTS, EVENT_SUBSCRIBERS, EVENT_SUBSCRIBERS_CUT, STORE_FAILURES, LOGIN_FAILURES,
     BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS, SHADOW_SAMPLED, SHADOW_REQUESTS,
     SHADOW_IN_FLIGHT, SHADOW_QUEUED, SHADOW_PAIRS_DROPPED, SHADOW_COMPARISONS, SHADOW_LATENCY,
-    SHADOW_RECORDED,
+    SHADOW_RECORDED, ENDPOINT_EJECTIONS,
 )  # fmt: skip
 BY_NAME: Final = {family.name: family for family in ALL}

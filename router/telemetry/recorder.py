@@ -199,6 +199,7 @@ class WorkerRecorder:
         self.refusals: Final[dict[tuple[str, str], int]] = {}
         self.queue_refusals: Final[dict[tuple[str, str], int]] = {}
         self.pairs_dropped: Final[dict[tuple[str, str], int]] = {}
+        self.ejections: Final[dict[tuple[str, str, str], int]] = {}
         self.log_dropped = 0
         self._versions: dict[tuple[str, str], VersionRecorder] = {}
         self._shadows: dict[tuple[str, str], ShadowRecorder] = {}
@@ -211,6 +212,11 @@ class WorkerRecorder:
         if recorder is None:
             recorder = self._versions[key] = VersionRecorder(route, version)
         return recorder
+
+    def count_ejection(self, route: str, version: str, endpoint: str) -> None:
+        """An endpoint is left alone for a while."""
+        key = (route, version, endpoint)
+        self.ejections[key] = self.ejections.get(key, 0) + 1
 
     def shadow(self, route: str, version: str) -> ShadowRecorder:
         """The recorder of the copies that one version is sent."""
@@ -241,6 +247,8 @@ class WorkerRecorder:
                 for key, recorder in self._versions.items()
                 if key in live or recorder.in_flight
             }
+            for gone in [key for key in self.ejections if key[:2] not in live]:
+                del self.ejections[gone]
             self._shadows = {
                 key: recorder
                 for key, recorder in self._shadows.items()
@@ -269,6 +277,8 @@ class WorkerRecorder:
             rows.append(Series(families.REFUSALS.name, key, number))
         for key, number in self.queue_refusals.items():
             rows.append(Series(families.QUEUE_FULL.name, key, number))
+        for endpoint, number in self.ejections.items():
+            rows.append(Series(families.ENDPOINT_EJECTIONS.name, endpoint, number))
         for key, number in self.pairs_dropped.items():
             rows.append(Series(families.SHADOW_PAIRS_DROPPED.name, key, number))
         return rows

@@ -243,7 +243,18 @@ class Breaker(Section):
     """What the share is taken of."""
 
 
-def _read_breaker(value: object) -> object:
+class Outlier(Breaker):
+    """When an endpoint that fails requests is left alone for a while, whatever its probes say."""
+
+    ejection_s: PositiveDuration = Field(default=5.0, alias="ejection")
+    """How long the first time; twice as long each next time in a row."""
+    max_ejection_s: PositiveDuration = Field(default=300.0, alias="maxEjection")
+    """At most so long."""
+    max_ejected_percent: float = Field(default=50.0, ge=0, le=100)
+    """Share of a version's endpoints that may be left alone at a time."""
+
+
+def _read_off(value: object) -> object:
     # YAML reads a bare `off` as false.
     return None if value is False or value == "off" else value
 
@@ -282,8 +293,13 @@ class Route(Section):
     """Active probes; without them an endpoint is judged by its requests alone."""
     limits: Limits = Limits()
     """Bounds of the route in each worker."""
+    outlier: Annotated[
+        Outlier | None,
+        BeforeValidator(_read_off, json_schema_input_type=Literal["off"] | Outlier),
+    ] = Outlier()
+    """When a failing endpoint is left alone for a while; off: only refused connections do that."""
     breaker: Annotated[
         Breaker | None,
-        BeforeValidator(_read_breaker, json_schema_input_type=Literal["off"] | Breaker),
+        BeforeValidator(_read_off, json_schema_input_type=Literal["off"] | Breaker),
     ] = Breaker()
     """When a failing version loses its traffic at once, without the controller; or off."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from router.dataplane.upstream.pool import Pool
 from router.routing.balance import peak_ewma
-from router.snapshot import Endpoint, Health, Tls
+from router.routing.breaker import Breaker
+from router.snapshot import BreakerLimits, Endpoint, Health, Tls
 
 if TYPE_CHECKING:
     from router.dataplane.table import LiveVersion
@@ -119,19 +120,25 @@ class EndpointState:
     """
 
     __slots__ = (
+        "_failing",
         "_latency_at",
         "_on_change",
         "authority",
         "base_path",
         "ejected",
+        "ejections",
+        "failures",
         "in_flight",
         "label",
         "latency_s",
         "origin",
+        "outlying",
         "place",
         "probe_key",
         "probed",
+        "readmitted_at",
         "reason",
+        "served",
         "spec",
         "version",
     )
@@ -150,6 +157,12 @@ class EndpointState:
         self._latency_at = 0.0
         self.probed: bool | None = None
         self.ejected = False
+        self.outlying = False
+        self.ejections = 0
+        self.readmitted_at = 0.0
+        self.served = 0
+        self.failures = 0
+        self._failing: Breaker | None = None
         self.reason = ""
         self.probe_key: ProbeKey | None = None
         self.version: LiveVersion | None = None
@@ -163,7 +176,7 @@ class EndpointState:
     @property
     def healthy(self) -> bool:
         """Whether it answers, as far as is known."""
-        return self.probed is not False and not self.ejected
+        return self.probed is not False and not self.ejected and not self.outlying
 
     def ended(self) -> None:
         """A request has ended at it; the exchange that gave it to it has counted it."""
@@ -184,6 +197,32 @@ class EndpointState:
     def eject(self, reason: str) -> None:
         """The origin cannot be connected to; an empty reason lifts it."""
         self._change(lambda: setattr(self, "ejected", bool(reason)), reason)
+        if reason and self.version is not None:
+            self.version.count_ejection(self)
+
+    def failed(self, limits: BreakerLimits, now: float) -> str:
+        """A request has failed here; why that was one too many, or nothing."""
+        self.failures += 1
+        if self._failing is None or self._failing.limits != limits:
+            self._failing = Breaker(limits)
+        if self.outlying or not self._failing.failed(self.served, self.failures, now):
+            return ""
+        return self._failing.tripped
+
+    def forget_failures(self) -> None:
+        """Begin to count anew."""
+        self._failing = None
+
+    def leave_out(self, reason: str) -> None:
+        """It fails too many requests (see `outliers`)."""
+        self.ejections += 1
+        self._change(lambda: setattr(self, "outlying", True), reason)
+
+    def take_back(self, now: float) -> None:
+        """Try it again; the time that it was left alone for is forgotten once it has done well."""
+        self.forget_failures()
+        self.readmitted_at = now
+        self._change(lambda: setattr(self, "outlying", False), "")
 
     def probe_told(self, healthy: bool, reason: str) -> None:
         """What the prober found."""
@@ -209,4 +248,5 @@ class EndpointState:
 def usable(endpoints: Iterable[EndpointState]) -> list[EndpointState]:
     """Those that may be given requests: the healthy ones, else the merely ejected ones."""
     answering = [endpoint for endpoint in endpoints if endpoint.probed is not False]
-    return [endpoint for endpoint in answering if not endpoint.ejected] or answering
+    unsuspected = [each for each in answering if not (each.ejected or each.outlying)]
+    return unsuspected or answering
