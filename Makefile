@@ -3,13 +3,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench bench-control clean
+.PHONY: help demo test lint format bench bench-control loadtest fuzz clean
 help:
 	@echo 'make demo    a good release walks to 100 %, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test    lint, types, import contracts, all tests'
 	@echo 'make lint    the first three of them'
 	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'
 	@echo 'make bench-control   how fast a change, a breaker, a rollback is (BENCH="--only weights")'
+	@echo 'make fuzz    search for bytes that break a promise (FUZZ="request_heads 180"; else each target a minute)'
+	@echo 'make loadtest   requests and streams while weights change, judged (PROFILE=soak: 10 minutes)'
 
 # The stamp is younger than pyproject.toml when all Python packages are there.
 .venv/.installed: pyproject.toml
@@ -18,6 +20,11 @@ help:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# helm and kubectl for the chart's tests.
+.venv/bin/helm: .ci/helm .ci/helm.txt | .venv/.installed
+	@echo '== helm and kubectl into .venv'
+	@$(BIN)/python .ci/helm
 
 demo: .venv/.installed
 	@$(BIN)/inference-router demo
@@ -32,12 +39,21 @@ format: .venv/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint
+test: lint .venv/bin/helm
 	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TESTS)
 
 bench-control: .venv/.installed
 	$(BIN)/python -m loadtests.control $(BENCH)
+
+loadtest: .venv/.installed
+	$(BIN)/python -m loadtests.scenarios --profile $(or $(PROFILE),steady) $(LOADTEST)
+
+# atheris only here: plain tests replay the corpus without it.
+fuzz: .venv/.installed
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo '== atheris into .venv'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'; }
+	$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 bench: .venv/.installed
 	@.ci/debian-packages nginx-light:nginx wrk:wrk
