@@ -185,6 +185,8 @@ class Outside:
         """What is counted here."""
         yield from self.notifier.series()
         yield Series(families.ANALYSIS_RUNS.name, (), self.runs.active)
+        for measured, number in self.runs.measured.items():
+            yield Series(families.ANALYSIS_MEASUREMENTS.name, measured, number)
 
 
 def _seen(url: str, said: Sequence[EndpointHealth]) -> EndpointSeen:

@@ -386,6 +386,8 @@ class ControlPlane:
                 for phase in Phase:
                     here = phase is state.rollout.phase
                     yield Series(families.ROLLOUT_PHASE.name, (name, phase.value), here)
+                step = state.rollout.step + 1 if state.rollout.in_flight else 0
+                yield Series(families.ROLLOUT_STEP.name, (name,), step)
         yield from self.events.series()
         yield from self.outside.series()
         yield from self.shadows.series()

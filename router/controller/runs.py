@@ -59,6 +59,8 @@ class Runs:
         self._next_at: Final[dict[str, float | None]] = {}
         self._outcomes: Final[dict[str, dict[str, RunOutcome]]] = {}
         self._ended: Final[dict[str, RunState]] = {}
+        self.measured: Final[dict[tuple[str, str, str], int]] = {}
+        """Measurements by route, metric and phase; names come from the configuration."""
         self._unsaved: Final[dict[str, RunState]] = {}
         self._measuring: Final[set[asyncio.Task[None]]] = set()
         self.on_outcome: Callable[[str], None] = lambda _route: None
@@ -187,7 +189,9 @@ class Runs:
         except Exception as error:
             answer = _defect(id_, name, error)
         if (state := self._runs.get(id_)) is not None:  # else it was ended meanwhile
-            self._put(id_, self._judged(id_, state, name, answer, secrets))
+            judged = self._judged(id_, state, name, answer, secrets)
+            self._count(judged, name)
+            self._put(id_, judged)
 
     async def _question(self, asked: RunState, name: str, secrets: Secrets) -> Reading:
         settings = analysis.settings_for(asked, name, secrets)
@@ -195,6 +199,12 @@ class Runs:
         reading = await self._world.measure(asked.metric(name).provider, settings, subject)
         _check_writable(reading)
         return reading
+
+    def _count(self, state: RunState, name: str) -> None:
+        last = state.result(name).last
+        if last is not None:
+            key = (state.route, name, last.phase.value)
+            self.measured[key] = self.measured.get(key, 0) + 1
 
     def _judged(
         self, id_: str, state: RunState, name: str, answer: Reading | str, secrets: Secrets

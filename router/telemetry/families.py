@@ -227,6 +227,18 @@ ROLLOUT_PHASE: Final = Family(
     ("route", "phase"),
     "1 for the phase that a route's rollout is in: Healthy, Progressing, Paused, Degraded.",
 )
+ROLLOUT_STEP: Final = Family(
+    "router_rollout_step",
+    Kind.GAUGE,
+    ("route",),
+    "Step that a route's rollout is at, from 1; 0 while none is under way.",
+)
+ANALYSIS_MEASUREMENTS: Final = Family(
+    "router_analysis_measurements_total",
+    Kind.COUNTER,
+    ("route", "metric", "phase"),
+    "Measurements of analyses: Successful, Failed, Inconclusive, Error, NoData.",
+)
 ANALYSIS_RUNS: Final = Family(
     "router_analysis_runs", Kind.GAUGE, (), "Analysis runs without a verdict."
 )
@@ -283,6 +295,7 @@ ALL: Final = (
     WORKER_RESTARTS, EVENT_SUBSCRIBERS, EVENT_SUBSCRIBERS_CUT, STORE_FAILURES, LOGIN_FAILURES,
     BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS, SHADOW_SAMPLED, SHADOW_REQUESTS,
     SHADOW_IN_FLIGHT, SHADOW_QUEUED, SHADOW_PAIRS_DROPPED, SHADOW_COMPARISONS, SHADOW_LATENCY,
-    SHADOW_RECORDED, ENDPOINT_EJECTIONS,
+    SHADOW_RECORDED, ENDPOINT_EJECTIONS, ROLLOUT_STEP,
+    ANALYSIS_MEASUREMENTS,
 )  # fmt: skip
 BY_NAME: Final = {family.name: family for family in ALL}

@@ -397,3 +397,13 @@ async def test_closing_lets_go_of_what_is_on_its_way() -> None:
     await driver.runs.close()
     assert not driver.runs._measuring
     assert driver.runs.active == 1
+
+
+async def test_every_measurement_is_counted_by_what_came_of_it(driver: Driver) -> None:
+    driver.start()
+    for answer in ([0.01], Reading(value=[], no_data=True), ProviderError("away"), [0.9]):
+        driver.world.answers["errors"] = answer
+        await driver.turn(after=11.0)
+    phases = {phase: n for (route, name, phase), n in driver.runs.measured.items()}
+    assert {key[:2] for key in driver.runs.measured} == {("chat", "errors")}
+    assert phases == {"Successful": 1, "NoData": 1, "Error": 1, "Failed": 1}
