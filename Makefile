@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench bench-control loadtest fuzz clean
+.PHONY: help demo test lint format bench bench-peers bench-control loadtest fuzz clean
 help:
 	@echo 'make demo    a good release walks to 100 %, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test    lint, types, import contracts, all tests'
 	@echo 'make lint    the first three of them'
 	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'
+	@echo 'make bench-peers     the same beside HAProxy, Envoy, LiteLLM and others (1 GB of packages, 15 minutes)'
 	@echo 'make bench-control   how fast a change, a breaker, a rollback is (BENCH="--only weights")'
 	@echo 'make fuzz    search for bytes that break a promise (FUZZ="request_heads 180"; else each target a minute)'
 	@echo 'make loadtest   requests and streams while weights change, judged (PROFILE=soak: 10 minutes)'
@@ -59,5 +60,23 @@ bench: .venv/.installed
 	@.ci/debian-packages nginx-light:nginx wrk:wrk
 	$(BIN)/python -m loadtests.bench $(BENCH)
 
+# What users would pick instead, in an environment of its own.  A package that does not install is
+# named in the table, and tried again next time.
+.venv-peers/.installed: loadtests/bench/peers/packages.txt
+	@.ci/debian-packages python3-venv:ensurepip
+	@echo '== the peers into .venv-peers (1 GB)'
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@missing=0; while read -r package; do \
+	  .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check "$$package" \
+	    || { echo "== not installed: $$package"; missing=1; }; \
+	done <$<; [ $$missing = 1 ] || touch $@
+
+PEERS := haproxy,envoy,vllm-router,sglang-router,starlette-httpx,litellm
+bench-peers: .venv/.installed .venv-peers/.installed
+	@.ci/debian-packages nginx-light:nginx wrk:wrk
+	@.ci/debian-packages haproxy:haproxy || echo '== not installed: haproxy'
+	$(BIN)/python -m loadtests.bench --only nginx,native,$(PEERS),direct --mirror \
+	  --cells 1kb,50kb,1mb,sse --rate 200 $(BENCH)
+
 clean:
-	rm -rf .venv build dist *.egg-info bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers build dist *.egg-info bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ import psutil
 import pytest
 
 from tests.support.engines import running_engine
-from tests.support.routers import document, route, running_router
+from tests.support.routers import RouterProcess, document, route, running_router
 
 ROOT: Final = Path(__file__).parents[2]
 DEADLINE_S: Final = 240.0
@@ -52,8 +54,10 @@ def all_said(folder: Path) -> str:
     return "".join(file.read_text(errors="replace") for file in folder.iterdir())
 
 
-def test_a_short_run_keeps_to_its_thresholds_and_leaves_a_report(tmp_path: Path) -> None:
-    run = ran(tmp_path)
+def test_a_short_run_of_two_processes_keeps_to_its_thresholds_and_leaves_a_report(
+    tmp_path: Path,
+) -> None:
+    run = ran(tmp_path, "--processes", "2", "--seconds", "8")
     assert run.returncode == 0, run.stdout + run.stderr + (tmp_path / "summary.md").read_text()
     assert "thresholds kept to" in run.stdout
     found = figures(tmp_path)
@@ -67,98 +71,61 @@ def test_a_short_run_keeps_to_its_thresholds_and_leaves_a_report(tmp_path: Path)
     assert len({generation for _, generation, _, _ in told["answers"]}) > 1
     page = (tmp_path / "summary.md").read_text()
     assert page.startswith("# Load test `short`: kept to its thresholds")
+    counts = re.findall(
+        r"^\| (?:chat|embeddings|kserve) v\d \| (\d+) \| (\d+) \|", page, re.MULTILINE
+    )
+    assert len(counts) == 6
+    assert all(at_clients == at_router for at_clients, at_router in counts)
     assert "share of chat v2" in page
     assert "worker w1" in page
+    assert "locust worker 2" in (tmp_path / "processes.csv").read_text()
     assert "<html" in (tmp_path / "report.html").read_text()
     assert "time to first token" in (tmp_path / "locust_stats.csv").read_text()
     assert "engine v1" in (tmp_path / "processes.csv").read_text()
 
 
-def test_what_clients_and_router_count_is_the_same(tmp_path: Path) -> None:
-    run = ran(tmp_path, "--seconds", "5", "--kinds", "embeddings")
-    assert run.returncode == 0, run.stdout + run.stderr
-    rows = [
-        [cell.strip() for cell in line.split("|")]
-        for line in (tmp_path / "summary.md").read_text().splitlines()
-        if line.startswith("| embeddings v")
-    ]
-    assert len(rows) == 2
-    assert all(answered == requests for _, _, answered, requests, *_ in rows)
-
-
 def test_engines_that_fail_make_it_fail_and_it_says_how(tmp_path: Path) -> None:
-    run = ran(tmp_path, "--seconds", "5", "--engine", "error-rate=0.4")
+    faults = ("--engine", "error-rate=0.4", "--engine", "truncate-rate=1")
+    run = ran(tmp_path, "--seconds", "4", *faults)
     assert run.returncode == 1, run.stdout + run.stderr
     assert "MISSED error ratio: " in run.stdout
     assert "MISSED answers with 5xx: " in run.stdout
     assert "HTTP 500" in run.stdout
+    assert " x stream: " in run.stdout
     assert "missed" in (tmp_path / "summary.md").read_text().splitlines()[0]
 
 
-def test_streams_that_break_off_make_it_fail(tmp_path: Path) -> None:
-    run = ran(tmp_path, "--seconds", "5", "--kinds", "stream", "--engine", "truncate-rate=1")
-    assert run.returncode == 1, run.stdout + run.stderr
-    assert "MISSED error ratio: " in run.stdout
-    assert " x stream: " in run.stdout
-
-
-def test_several_processes_tell_one_story(tmp_path: Path) -> None:
-    run = ran(tmp_path, "--seconds", "6", "--processes", "2")
-    assert run.returncode == 0, run.stdout + run.stderr
-    found = figures(tmp_path)
-    requests = sum(each["count"] for each in found["kinds"] if each["type"] in ("POST", "SSE"))
-    assert found["told"]["begun"] == found["told"]["ended"] == requests > 0
-    assert found["told"]["changes"] >= 1
-    assert "locust worker 2" in (tmp_path / "processes.csv").read_text()
-
-
-def test_a_target_of_somebody_else_is_asked_with_tokens_and_gets_its_weights_back(
-    tmp_path: Path,
-) -> None:
+@contextmanager
+def running_target(folder: Path, role: str) -> Iterator[RouterProcess]:
+    """A router of somebody else, whose token has this role."""
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens = [{"name": "ci", "role": "operator", "sha256": digest}]
+    tokens = [{"name": "ci", "role": role, "sha256": digest}]
     with ExitStack() as stack:
         urls = {name: stack.enter_context(running_engine(name)).url for name in ("v1", "v2")}
-        config = {**document(route(**urls), workers=1), "auth": {"tokens": tokens}}
-        home = tmp_path / "router"
-        home.mkdir()
-        router = stack.enter_context(running_router(home, config))
-        out = tmp_path / "out"
-        run = ran(
-            out,
-            *("--target", router.traffic, "--admin", router.admin, "--change-weights"),
-            *("--kinds", "chat,stream,conversation", "--seconds", "5", "--model", "m"),
-            LOADTEST_TOKEN=TOKEN,
-            LOADTEST_ADMIN_TOKEN=TOKEN,
-        )
-        assert run.returncode == 0, run.stdout + run.stderr + (out / "summary.md").read_text()
-        weights = {router.metric(f'model_weight{{route="chat",version="{name}",role="{role}"}}')
-                   for name, role in (("v1", "stable"),)}  # fmt: skip
-        assert weights == {1.0}
+        chat = {**route(**urls), "sticky": {"by": [{"header": "x-conversation"}]}}
+        config = {**document(chat, workers=1), "auth": {"tokens": tokens}}
+        yield stack.enter_context(running_router(folder, config))
+
+
+def options_for(router: RouterProcess) -> list[str]:
+    where = ["--target", router.traffic, "--admin", router.admin, "--change-weights"]
+    return [*where, "--model", "m", "--sticky-header", "x-conversation"]
+
+
+def test_a_target_is_asked_with_tokens_and_gets_its_weights_back(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    kinds = "chat,stream,conversation"
+    with running_target(tmp_path, "operator") as router:
+        options = [*options_for(router), "--kinds", kinds, "--seconds", "4"]
+        run = ran(out, *options, LOADTEST_TOKEN=TOKEN, LOADTEST_ADMIN_TOKEN=TOKEN)
+        weight = router.metric('model_weight{role="stable",route="chat",version="v1"}')
     page = (out / "summary.md").read_text()
+    assert run.returncode == 0, run.stdout + run.stderr + page
+    assert weight == 1
+    assert figures(out)["told"]["changes"] >= 1
     assert "| memory | not our processes | ± 5 % | not judged |" in page
     assert "share of chat v2" in page
     assert TOKEN not in all_said(out) + run.stdout + run.stderr
-
-
-def test_an_admin_port_that_refuses_makes_it_fail(tmp_path: Path) -> None:
-    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    tokens = [{"name": "ci", "role": "viewer", "sha256": digest}]
-    with ExitStack() as stack:
-        urls = {name: stack.enter_context(running_engine(name)).url for name in ("v1", "v2")}
-        config = {**document(route(**urls), workers=1), "auth": {"tokens": tokens}}
-        home = tmp_path / "router"
-        home.mkdir()
-        router = stack.enter_context(running_router(home, config))
-        run = ran(
-            tmp_path / "out",
-            *("--target", router.traffic, "--admin", router.admin, "--change-weights"),
-            *("--kinds", "chat", "--seconds", "3", "--model", "m"),
-            LOADTEST_ADMIN_TOKEN=TOKEN,
-        )
-    assert run.returncode == 1, run.stdout + run.stderr
-    assert "MISSED failed changes: " in run.stdout
-    assert "HTTP 403" in run.stdout
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ LIMITS = load_thresholds(DEFAULT_FILE, "steady")
 PLAN = Plan(Profile("x", ((0, 10), (10, 10)), streams=1, change_every_s=1), admin="http://a")
 
 
-def kind(name: str = "chat", type: str = "POST", **values: Any) -> Kind:
+def kind(name: str = "chat", method: str = "POST", **values: Any) -> Kind:
     usual: dict[str, Any] = {"count": 100, "failed": 0, "least": 1, "most": 9}
     times = {"p50": 5.0, "p95": 8.0, "p99": 9.0}
-    return Kind(type=type, name=name, **{**usual, **times, **values})
+    return Kind(type=method, name=name, **{**usual, **times, **values})
 
 
 STREAM = kind("stream", "SSE", count=5)
@@ -45,9 +45,8 @@ def missed(
     limits: Any = LIMITS,
     **told: Any,
 ) -> list[str]:
-    figures = Figures(
-        10.0, list(kinds) or [kind(), STREAM], [], msgspec.structs.replace(TOLD, **told)
-    )
+    found = msgspec.structs.replace(TOLD, **told)
+    figures = Figures(10.0, list(kinds) or [kind(), STREAM], [], found)
     verdicts = judge(plan, figures, sampled or samples(*[100] * 90), limits)
     return named(verdicts, ok=False)
 
@@ -119,7 +118,7 @@ def test_weights_that_were_never_told_are_missed() -> None:
 def test_memory_that_is_not_flat_and_a_process_that_ended_are_missed() -> None:
     assert missed(sampled=samples(*[100] * 70, *[104] * 20)) == []
     assert missed(sampled=samples(*[100] * 70, *[106] * 20)) == ["memory of control"]
-    both = Samples(samples(*[100] * 90).rows + [Sample(1.0, "worker w0", 2, 1, 0.0)])
+    both = Samples([*samples(*[100] * 90).rows, Sample(1.0, "worker w0", 2, 1, 0.0)])
     assert missed(sampled=both) == ["ended processes"]
 
 

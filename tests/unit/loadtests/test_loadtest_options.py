@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadtests.scenarios.__main__ import _options
@@ -48,10 +49,10 @@ def test_the_program_that_judges_never_loads_what_patches_the_standard_library()
     assert "gevent" not in sys.modules
 
 
-def test_locust_by_hand_has_the_steady_profile() -> None:
+def test_locust_by_hand_has_the_steady_profile_and_else_the_one_it_was_given() -> None:
     assert plan_from({}).profile == PROFILES["steady"]
-    assert plan_from({PLAN_VARIABLE: '{"profile": {"name": "x", "curve": [[0, 1], [1, 1]], '
-                                     '"streams": 0, "change_every_s": 1}}'}).streams == 0  # fmt: skip
+    given = msgspec.json.encode(Plan(PROFILES["soak"])).decode()
+    assert plan_from({PLAN_VARIABLE: given}).profile == PROFILES["soak"]
 
 
 @pytest.mark.parametrize("kinds", [(), ("chat", "chats")])

@@ -40,9 +40,7 @@ def test_scaling_changes_the_rate_and_no_time(profile: Profile, peak: float, str
     assert scaled.requests == pytest.approx(profile.requests * peak / profile.peak)
 
 
-def test_the_soak_is_ten_minutes_at_300_a_second_with_200_streams_and_a_change_each_second() -> (
-    None
-):
+def test_the_soak_is_ten_minutes_at_300_a_second_with_200_streams_and_changes() -> None:
     soak = PROFILES["soak"]
     assert (soak.seconds, soak.streams, soak.change_every_s) == (600, 200, 1)
     assert soak.rate_at(599.9) == 300

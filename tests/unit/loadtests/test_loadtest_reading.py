@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists
@@ -23,7 +25,7 @@ def read(stream: bytes, *cuts: int) -> StreamReading:
     """A second passes before each read."""
     found = StreamReading(sent_at=0.0)
     places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    for second, (begin, end) in enumerate(zip(places, places[1:], strict=False), 1):
+    for second, (begin, end) in enumerate(pairwise(places), 1):
         found.feed(stream[begin:end], float(second))
     return found
 
