@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MAX_HELD_BYTES: Final = 64 * 1024 * 1024
 """Bodies that the copies of one route hold in one worker, requests and answers together."""
 
+_START_AFTER_S: Final = 0.002
 _STARTS_AT_ONCE: Final = 8
 """Copies sent in one turn of the loop: about 0.2 ms, then live requests have theirs."""
 _HOUR_S: Final = 3600.0
@@ -71,7 +72,7 @@ class Mirror:
         self._refusals: dict[OriginKey, _Refusals] = {}
         self._running = 0
         self._held = 0
-        self._pumping = False
+        self._starting = False
         self._closed = False
         self._hour_began = plane.now()
         self._this_hour = 0
@@ -116,7 +117,13 @@ class Mirror:
         primary's way none of it.
         """
         self._offered.append(exchange)
-        self._wake()
+        if len(self._offered) == 1:
+            asyncio.get_running_loop().call_soon(self._consider)
+
+    def _consider(self) -> None:
+        offered, self._offered = self._offered, []
+        for exchange in offered:
+            exchange.copy_to(self)
 
     def sample(
         self,
@@ -218,24 +225,21 @@ class Mirror:
     # -- the queue ---------------------------------------------------------------------------
 
     def enqueue(self, copy: Copy) -> None:
-        """A copy is whole: send it when there is a place, but not before the loop's next turn."""
+        """A copy is whole: send it when there is a place, and not at once.
+
+        A primary that is answered at once should find the loop free for its answer.
+        """
         self._queue.append(copy)
-        self._wake()
+        if not self._starting:
+            self._starting = True
+            asyncio.get_running_loop().call_later(_START_AFTER_S, self._start_some)
 
-    def _wake(self) -> None:
-        if not self._pumping:
-            self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
-
-    def _pump(self) -> None:
-        self._pumping = False
-        offered, self._offered = self._offered, []
-        for exchange in offered:
-            exchange.copy_to(self)
+    def _start_some(self) -> None:
+        self._starting = False
         started = 0
         while self._queue and self._running < self.spec.max_concurrency:
             if started == _STARTS_AT_ONCE:
-                self._wake()
+                self._start_more()
                 return
             copy = self._queue.popleft()
             if copy.runs:
@@ -243,11 +247,16 @@ class Mirror:
                 started += 1
                 copy.start()
 
+    def _start_more(self) -> None:
+        if not self._starting:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start_some)
+
     def leave(self) -> None:
         """A copy has given its place back."""
         self._running -= 1
         if self._queue:
-            self._wake()
+            self._start_more()
 
     def take(self, size: int) -> bool:
         """Let copies hold so many bytes more, if there is room."""
