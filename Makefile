@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help demo test lint format bench bench-peers bench-control loadtest fuzz clean
+.PHONY: lock audit changelog dist image test-container
 help:
 	@echo 'make demo    a good release walks to 100 %, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
 	@echo 'make test    lint, types, import contracts, all tests'
@@ -13,6 +14,12 @@ help:
 	@echo 'make bench-control   how fast a change, a breaker, a rollback is (BENCH="--only weights")'
 	@echo 'make fuzz    search for bytes that break a promise (FUZZ="request_heads 180"; else each target a minute)'
 	@echo 'make loadtest   requests and streams while weights change, judged (PROFILE=soak: 10 minutes)'
+	@echo 'make image   the container image (IMAGE=registry/name:tag, BASE=another base)'
+	@echo 'make test-container   build and run it for real, as root where no Docker engine runs (6 minutes)'
+	@echo 'make dist    wheel and sdist into dist/'
+	@echo 'make lock    pin what the image installs, with hashes (LOCK=--upgrade: the newest of everything)'
+	@echo 'make audit   known vulnerabilities of what is pinned (AUDIT=--strict)'
+	@echo 'make changelog   CHANGELOG.md from changes/'
 
 # The stamp is younger than pyproject.toml when all Python packages are there.
 .venv/.installed: pyproject.toml
@@ -77,6 +84,36 @@ bench-peers: .venv/.installed .venv-peers/.installed
 	@.ci/debian-packages haproxy:haproxy || echo '== not installed: haproxy'
 	$(BIN)/python -m loadtests.bench --only nginx,native,$(PEERS),direct --mirror \
 	  --cells 1kb,50kb,1mb,sse --rate 200 $(BENCH)
+
+# What only a release needs: pip-audit and uv.
+.venv/.release: pyproject.toml | .venv/.installed
+	@echo '== pip-audit and uv into .venv'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@touch $@
+
+lock: .venv/.release
+	@scripts/lock $(LOCK)
+
+audit: .venv/.release
+	@$(BIN)/python scripts/audit $(AUDIT)
+
+changelog: .venv/.installed
+	@$(BIN)/python scripts/changelog >CHANGELOG.new && mv CHANGELOG.new CHANGELOG.md
+
+dist: .venv/.installed
+	$(BIN)/python -m build --no-isolation
+
+IMAGE ?= inference-router:$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' router/__init__.py)
+image:
+	DOCKER_BUILDKIT=1 docker build --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
+	  --build-arg VERSION=$(lastword $(subst :, ,$(IMAGE))) \
+	  --build-arg REVISION=$(shell git rev-parse HEAD) \
+	  --build-arg CREATED=$(shell git log -1 --format=%cI) $(IMAGE_OPTIONS) .
+
+# Not part of `make test`: minutes, and root where no engine runs.
+test-container: .venv/.installed
+	@docker version >/dev/null 2>&1 || .ci/debian-packages docker.io:dockerd debootstrap:debootstrap
+	$(BIN)/python -m pytest -n 0 -s -m container tests/container
 
 clean:
 	rm -rf .venv .venv-peers build dist *.egg-info bench-results .mypy_cache .ruff_cache .pytest_cache .hypothesis
