@@ -17,13 +17,15 @@ from typing import Any, Final, NoReturn
 
 from rich.console import Console
 
-from loadtests.bench import cells, report
+from loadtests.bench import cells, peers, report
+from loadtests.bench.absences import Absences
 from loadtests.bench.measure import choose_cores
 from loadtests.bench.memory import MemoryLoad, measure_memory
-from loadtests.bench.open_loop import added_latency
+from loadtests.bench.open_loop import RateSample, added_latency
 from loadtests.bench.process import BenchError, Target, running_proxy, running_upstream
 from loadtests.bench.proxies import Address, Nginx, Proxy, Router
 from loadtests.bench.shadows import measure_shadows
+from loadtests.bench.side_by_side import side_by_side
 from loadtests.bench.upstream import loopback_hosts
 
 YARDSTICK: Final = "nginx"
@@ -44,9 +46,12 @@ class Bench:
         self._cores = choose_cores()
         self._settings = _settings(options)
         self._hosts = loopback_hosts(options.endpoints or 1)
+        self._peers = peers.choose_peers(options.only or [], mirror=options.mirror)
+        self._absences = Absences([peer.name for peer in self._peers])
         self._document: dict[str, Any] = {
             "started": datetime.datetime.now(datetime.UTC).isoformat(),
             "machine": report.machine(self._cores),
+            "peers": {peer.name: peer.version() for peer in self._peers},
             "settings": asdict(self._settings),
         }
 
@@ -62,6 +67,8 @@ class Bench:
             self._run_shadows()
         if wanted.memory:
             self._run_memory()
+        self._document["absences"] = [asdict(each) for each in self._absences.found]
+        report.print_absences(self._console, self._absences.found)
         return self._document
 
     def _start_all(self, stack: contextlib.ExitStack) -> tuple[list[Target], Target]:
@@ -76,11 +83,23 @@ class Bench:
         )
         direct = Target(report.DIRECT, upstream[0], "bench-0", self._cores.proxy)
         start = partial(self._start, stack, upstream)
-        return [start(proxy) for proxy in _proxies(self._options)], direct
+        return [target for proxy in self._proxies() for target in start(proxy)], direct
 
-    def _start(self, stack: contextlib.ExitStack, upstream: list[Address], proxy: Proxy) -> Target:
-        with self._console.status(f"starting {proxy.name}"):
-            return stack.enter_context(running_proxy(proxy, self._folder, upstream, self._cores))
+    def _proxies(self) -> list[Proxy]:
+        return [*_proxies(self._options), *self._peers]
+
+    def _start(
+        self, stack: contextlib.ExitStack, upstream: list[Address], proxy: Proxy
+    ) -> list[Target]:
+        """Return the running proxy; nothing where it may be absent and is."""
+        started = []
+        with (
+            self._console.status(f"starting {proxy.name}"),
+            self._absences.noted(proxy.name, "start"),
+        ):
+            running = running_proxy(proxy, self._folder, upstream, self._cores)
+            started.append(stack.enter_context(running))
+        return started
 
     def _run_loads(self, proxies: list[Target], direct: Target) -> None:
         options = self._options
@@ -90,28 +109,46 @@ class Bench:
             self._run_cell(cells.make_cell(name, self._settings, self._folder), proxies + beside)
         if options.rate:
             self._run_rate(proxies, direct)
+        rows = [{"proxy": each.name, "peak_mb": each.peak_bytes() / 1e6} for each in proxies]
+        report.print_peaks(self._console, rows)
+        self._document["peak_memory"] = rows
 
     def _run_cell(self, cell: cells.Cell, targets: Sequence[Target]) -> None:
         with self._console.status(f"{cell.name}: {len(targets)} targets"):
-            samples = cells.run_cell(cell, targets, self._settings.slices)
-        yardstick = YARDSTICK if YARDSTICK in samples else targets[0].name
+            samples = cells.run_cell(cell, targets, self._settings.slices, self._absences)
+        if not samples:
+            return
+        yardstick = YARDSTICK if YARDSTICK in samples else next(iter(samples))
         rows = report.cell_rows(cell, samples, yardstick)
         report.print_cell(self._console, rows, yardstick)
         self._document.setdefault("cells", []).extend(rows)
 
     def _run_rate(self, proxies: Sequence[Target], direct: Target) -> None:
         rate = self._options.rate
-        seconds = _RATE_SECONDS * self._settings.seconds
         with self._console.status(f"{rate:g} requests/s: {len(proxies)} proxies"):
             samples = {target.name: [] for target in proxies}  # type: dict[str, list[Any]]
             for _ in range(self._settings.slices):
                 for target in proxies:
-                    samples[target.name].append(
-                        added_latency(target, direct, rate=rate, lanes=_RATE_LANES, seconds=seconds)
-                    )
-        rows = [report.rate_row(name, rate, slices) for name, slices in samples.items()]
+                    with self._absences.noted(target.name, "rate"):
+                        samples[target.name].append(self._rate_slice(target, direct))
+        rows = [
+            report.rate_row(target.name, rate / target.ease, samples[target.name])
+            for target in proxies
+            if samples[target.name]
+        ]
+        if not rows:
+            return
         report.print_rates(self._console, rows)
         self._document["rate"] = rows
+
+    def _rate_slice(self, target: Target, direct: Target) -> RateSample:
+        return added_latency(
+            target,
+            direct,
+            rate=self._options.rate / target.ease,
+            lanes=_RATE_LANES,
+            seconds=_RATE_SECONDS * self._settings.seconds,
+        )
 
     def _run_shadows(self) -> None:
         rate = self._options.rate or _SHADOW_RATE
@@ -142,11 +179,14 @@ class Bench:
         with running_upstream(
             self._folder, chunks=300, interval_s=0.1, hosts=self._hosts
         ) as upstream:
-            for proxy in _proxies(self._options):
+            for proxy in self._proxies():
                 start = partial(running_proxy, proxy, self._folder, upstream, self._cores)
-                with self._console.status(f"memory of {proxy.name}"):
+                with (
+                    self._console.status(f"memory of {proxy.name}"),
+                    self._absences.noted(proxy.name, "memory"),
+                ):
                     figures = measure_memory(start, load, self._folder)
-                rows.append(report.memory_row(proxy.name, figures))
+                    rows.append(report.memory_row(proxy.name, figures))
         report.print_memory(self._console, rows)
         self._document["memory"] = rows
 
@@ -202,7 +242,8 @@ def _names(known: Sequence[str]) -> Any:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.bench", description=__doc__)
     add = parser.add_argument
-    add("--only", type=_names([YARDSTICK, *DOORS, report.DIRECT]), help="proxies, comma-separated")
+    known = [YARDSTICK, *DOORS, *peers.NAMES, report.DIRECT]
+    add("--only", type=_names(known), help=f"proxies, comma-separated: {','.join(known)}")
     add("--cells", type=_names(cells.NAMES), help="cells: 1kb,50kb,1mb,sse")
     add("--slices", type=int, help="slices of each proxy in each cell (default 5)")
     add("--seconds", type=float, help="seconds of one slice (default 1)")
@@ -260,6 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = options.json or _default_path(document["started"])
     report.write_json(path, document)
     console.print(f"figures: {path}")
+    if document["peers"]:
+        path.with_suffix(".md").write_text(side_by_side(document))
+        console.print(f"side by side: {path.with_suffix('.md')}")
     return 0
 
 

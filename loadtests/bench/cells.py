@@ -1,13 +1,14 @@
 """The cells: one kind of load each, with the check that must pass before it is measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from loadtests.bench.absences import Absences
 from loadtests.bench.checks import check_stream, check_unary
 from loadtests.bench.payloads import KB
-from loadtests.bench.process import Target
+from loadtests.bench.process import BenchError, Target
 from loadtests.bench.sample import Sample
 from loadtests.bench.streams import StreamLoad
 from loadtests.bench.unary import UnaryLoad
@@ -15,6 +16,7 @@ from loadtests.bench.unary import UnaryLoad
 SIZES: Final = {"1kb": KB, "50kb": 50 * KB, "1mb": 1000 * KB}
 NAMES: Final = (*SIZES, "sse")
 NOISY: Final = 0.05  # a round's noise from which on another one is tried
+_STRETCH: Final = 4
 
 Round = dict[str, Sample]  # one slice of each target, one right after the other
 
@@ -36,6 +38,7 @@ class Cell:
     load: Load
     check: Callable[[Target], None]
     seconds: float
+    enough: int = 0  # answers that make the requests which a slice's end cuts off few
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +63,70 @@ def make_cell(name: str, settings: Settings, folder: Path) -> Cell:
     # 1 MB twice as long: requests cut off by a slice's end are 32 of some thousand there.
     seconds = settings.seconds * (2 if size >= 1000 * KB else 1)
     unary = UnaryLoad(folder, size, settings.connections)
-    return Cell(name, "request", unary, lambda t: check_unary(t, size), seconds)
+    enough = 20 * settings.connections
+    return Cell(name, "request", unary, lambda t: check_unary(t, size), seconds, enough)
 
 
-def run_cell(cell: Cell, targets: Sequence[Target], slices: int) -> dict[str, list[Sample]]:
+def run_cell(
+    cell: Cell, targets: Sequence[Target], slices: int, absences: Absences | None = None
+) -> dict[str, list[Sample]]:
     """Check every target, warm it up, then let them take turns, slice by slice.
 
     Noisy rounds are made up for by as many more; the quietest ones count. They are chosen
-    by what others took of the proxy's core, never by the figures themselves.
+    by what others took of the proxy's core, never by the figures themselves. Whoever may be
+    absent and fails, at whatever point, has no samples.
     """
-    for target in targets:
-        cell.check(target)
-        cell.load.run(target, min(cell.seconds, 0.3))
+    absences = absences or Absences()
+    seconds = _warm(cell, targets, absences)
+    left = [target for target in targets if target.name in seconds]
     rounds: list[Round] = []
-    while sum(_noise(each) <= NOISY for each in rounds) < slices and len(rounds) < 2 * slices:
-        turn = _rotated(targets, len(rounds))
-        rounds.append({target.name: cell.load.run(target, cell.seconds) for target in turn})
+    while left and _quiet(rounds) < slices and len(rounds) < 2 * slices:
+        rounds.append(_run_round(cell, _rotated(left, len(rounds)), seconds, absences))
+        left = [target for target in left if target.name in rounds[-1]]
     chosen = sorted(rounds, key=_noise)[:slices]
-    return {target.name: [each[target.name] for each in chosen] for target in targets}
+    return {target.name: [each[target.name] for each in chosen] for target in left}
+
+
+def _warm(cell: Cell, targets: Sequence[Target], absences: Absences) -> dict[str, float]:
+    """Return how long the slices of each target are that has passed the check."""
+    seconds = {}
+    for target in targets:
+        with absences.noted(target.name, cell.name):
+            cell.check(target)
+            warm = cell.load.run(target, min(cell.seconds, 0.3))
+            seconds[target.name] = slice_seconds(cell, warm, target.ease)
+    return seconds
+
+
+def slice_seconds(cell: Cell, warm: Sample, ease: int) -> float:
+    """Return how long a slice takes: longer, within bounds, for who answers slowly.
+
+    The requests that a slice's end cuts off cost and do not count: 32 of 20 000 are
+    nothing, 32 of 150 are a fifth.
+    """
+    per_second = max(1, warm.units) / warm.seconds
+    return min(max(cell.seconds, cell.enough / ease / per_second), _STRETCH * cell.seconds)
+
+
+def _run_round(
+    cell: Cell, turn: Sequence[Target], seconds: Mapping[str, float], absences: Absences
+) -> Round:
+    samples = {}
+    for target in turn:
+        with absences.noted(target.name, cell.name):
+            sample = cell.load.run(target, seconds[target.name])
+            if not sample.units:
+                raise BenchError(f"no {cell.unit} answered in {seconds[target.name]:g} s")
+            samples[target.name] = sample
+    return samples
+
+
+def _quiet(rounds: Sequence[Round]) -> int:
+    return sum(_noise(each) <= NOISY for each in rounds)
 
 
 def _noise(samples: Round) -> float:
-    return max(sample.noise for sample in samples.values())
+    return max((sample.noise for sample in samples.values()), default=0.0)
 
 
 def _rotated(targets: Sequence[Target], turn: int) -> Sequence[Target]:

@@ -6,9 +6,11 @@ born inside a window counts whole, one that died inside it counts until it was l
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -116,6 +118,16 @@ def process_tree(root: int) -> list[int]:
     except psutil.NoSuchProcess:
         return []
     return [root, *(child.pid for child in children)]
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the highest RSS that a process has had; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(peak[1]) * 1024 if peak else 0
 
 
 def resident_bytes(pid: int) -> int:

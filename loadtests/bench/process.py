@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from loadtests.bench.faulty import KINDS
-from loadtests.bench.measure import Cores, Meter, on_core, process_tree
+from loadtests.bench.measure import Cores, Meter, on_core, peak_bytes, process_tree
 from loadtests.bench.proxies import REPOSITORY, Address, Launch, Proxy
 
 _READY_S: Final = 120.0  # 10 000 routes take a while to be read and checked
@@ -30,18 +30,32 @@ class Target:
     """Somebody who answers the load: a running proxy, or the upstream itself (`direct`)."""
 
     def __init__(
-        self, name: str, address: Address, model: str, core: int, root: int | None = None
+        self,
+        name: str,
+        address: Address,
+        model: str,
+        core: int,
+        root: int | None = None,
+        *,
+        rewriting: bool = False,
+        ease: int = 1,
     ) -> None:
         self.name = name
         self.address = address
         self.model = model
         self.root = root
+        self.rewriting = rewriting
+        self.ease = ease
         self._core = core
         self.worker = None if root is None else _wait_worker(root, address)
 
     def meter(self) -> Meter:
         """Return a meter for this target's process tree; for `direct` it reads zero."""
         return Meter(self._pids, self.worker, self._core)
+
+    def peak_bytes(self) -> int:
+        """Return the highest RSS of each process of this target so far, added up."""
+        return sum(peak_bytes(pid) for pid in self._pids())
 
     def _pids(self) -> list[int]:
         return [] if self.root is None else process_tree(self.root)
@@ -57,10 +71,18 @@ def running_proxy(
     launch = proxy.prepare(home, upstream)
     log = home / "log"
     with on_core(cores.proxy):
-        process = _start(launch.command, home, log, launch.environment)
+        process = _start_proxy(launch, home, log)
     try:
         _wait_ready(proxy.name, launch, process, log)
-        yield Target(proxy.name, launch.address, launch.model, cores.proxy, process.pid)
+        yield Target(
+            proxy.name,
+            launch.address,
+            launch.model,
+            cores.proxy,
+            process.pid,
+            rewriting=launch.rewriting,
+            ease=launch.ease,
+        )
     finally:
         _end(process)
 
@@ -95,23 +117,28 @@ def running_faulty(folder: Path) -> Iterator[dict[str, Address]]:
         _end(process)
 
 
+def _start_proxy(launch: Launch, home: Path, log: Path) -> subprocess.Popen[bytes]:
+    try:
+        return _start(launch.command, home, log, launch.environment)
+    except FileNotFoundError as error:
+        program = Path(launch.command[0]).name
+        raise BenchError(f"{program} is not installed ({launch.remedy})") from error
+
+
 def _start(
     command: list[str], folder: Path, log: Path, environment: dict[str, str]
 ) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        try:
-            # Its own session: a Ctrl-C is ours to handle, and ends it through `_end`.
-            return subprocess.Popen(
-                command,
-                cwd=folder,
-                env=os.environ | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise BenchError(f"{command[0]} is not installed (apt install nginx wrk)") from error
+        # Its own session: a Ctrl-C is ours to handle, and ends it through `_end`.
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _wait_ready(name: str, launch: Launch, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -39,6 +39,9 @@ class Launch:
     ready_url: str  # answers 200 once traffic may come
     model: str = "bench-0"  # the model that the load asks for
     environment: dict[str, str] = field(default_factory=dict)
+    remedy: str = "apt install nginx wrk"  # for who has not got the command
+    rewriting: bool = False  # answers with the same text in other bytes
+    ease: int = 1  # divides connections, streams and rate, for the very dear
 
 
 class Proxy(Protocol):

@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from loadtests.bench.absences import Absence
 from loadtests.bench.cells import NOISY, Cell
 from loadtests.bench.measure import Cores
 from loadtests.bench.memory import MemoryFigures
@@ -122,11 +123,11 @@ def print_cell(console: Console, rows: Sequence[Row], yardstick: str) -> None:
 def print_rates(console: Console, rows: Sequence[Row]) -> None:
     """Print the added latencies."""
     titles = ["added p50 µs", "added p99 µs", "p50 µs", "p99 µs", "direct p50", "direct p99"]
-    table = _table(f"{rows[0]['rate']:g} requests/s, open loop", [*titles, "CPU-µs", "errors"])
+    table = _table("open loop", ["requests/s", *titles, "CPU-µs", "errors"])
     keys = ["added_p50_us", "added_p99_us", "p50_us", "p99_us", "direct_p50_us", "direct_p99_us"]
     for row in rows:
         figures = [f"{row[key]:,.0f}" for key in [*keys, "cpu_us", "errors"]]
-        table.add_row(row["proxy"], *figures)
+        table.add_row(row["proxy"], f"{row['rate']:g}", *figures)
     console.print(table)
     _print_noise(console, rows)
 
@@ -143,6 +144,21 @@ def print_shadows(console: Console, rows: Sequence[Row], resident: tuple[int, in
     before, after = (bytes_ / 1e6 for bytes_ in resident)
     console.print(f"worker's memory: {before:.1f} MB before, {after:.1f} MB after")
     _print_noise(console, rows)
+
+
+def print_peaks(console: Console, rows: Sequence[Row]) -> None:
+    """Print what each process tree held at most."""
+    table = _table("peak memory of the process tree (RSS)", ["MB"])
+    for row in rows:
+        table.add_row(row["proxy"], f"{row['peak_mb']:.0f}")
+    console.print(table)
+
+
+def print_absences(console: Console, absences: Sequence[Absence]) -> None:
+    """Name who is missing, and why."""
+    for each in absences:
+        console.print(f"[yellow]without {each.proxy} ({each.where}):[/]", markup=True, end=" ")
+        console.print(each.reason, markup=False)
 
 
 def print_memory(console: Console, rows: Sequence[Row]) -> None:

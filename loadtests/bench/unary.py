@@ -69,7 +69,8 @@ class UnaryLoad:
             body.write_bytes(payloads.request_body(target.model, self._size))
             script.write_text(_SCRIPT.format(body=body))
         limit = f"{math.ceil(seconds) + 5}s"
-        load = ["-t1", f"-c{self._connections}", f"-d{limit}", "--timeout", "10s"]
+        connections = max(1, self._connections // target.ease)
+        load = ["-t1", f"-c{connections}", f"-d{limit}", "--timeout", "10s"]
         return ["wrk", *load, "-s", str(script), target.address.url + payloads.PATH]
 
 

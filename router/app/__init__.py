@@ -3,6 +3,8 @@
     create_app(config)   both planes as one ASGI application, in one process
     supervisor.run       `serve`: one control process and N workers
     control, worker      what the supervisor starts
+    child, rolling       one slot and who comes after it; all of them, one by one
+    tether               what supervisor and children say to each other
 
 Nothing is imported here at once: workers are started from this package, and must not load the
 configuration's libraries.

@@ -15,20 +15,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import uvicorn
 import uvloop
 
 from router.admin import create_admin
 from router.app import logs
+from router.app.child import EXIT_REFUSED
 from router.app.configuration import load_to_serve
 from router.app.process import on_end
 from router.app.settings import ControlSettings, from_argument
-from router.app.supervisor import EXIT_REFUSED
+from router.app.tether import Tether, TornError
 from router.audit.entry import Actor
 from router.config import Config, files_of
 from router.controller.fleet import Fleet
 from router.controller.loop import ControlLoop
 from router.controller.plane import FILE_CHANGED, HANGUP, ControlPlane
+from router.controller.restart import Restart, Restarts, Wish
 from router.controller.watch import stamps, watch
 from router.errors import ConfigError
 from router.link.server import LinkServer
@@ -75,11 +78,14 @@ async def _run(settings: ControlSettings) -> None:
     await link.start()
     if not config.auth.tokens:
         log.info("no tokens are configured (auth.tokens): only this host may use the admin port")
-    admin = _AdminServer(plane)
+    tether = await Tether.of(socket.socket(fileno=settings.tether_fd))
+    restarts = _restarts(plane, tether)
+    admin = _AdminServer(plane, restarts)
     tasks = [
         asyncio.create_task(admin.serve([admin_socket])),
         asyncio.create_task(_reload_on_change(config_file, plane, seen)),
         asyncio.create_task(ControlLoop(plane).run()),
+        asyncio.create_task(_follow_restarts(tether, restarts)),
     ]
     _reload_on_hangup(plane)
     if settings.announce:
@@ -92,6 +98,7 @@ async def _run(settings: ControlSettings) -> None:
         task.cancel()
     await link.close()
     await plane.close()
+    tether.close()
     if os.getppid() != supervisor:  # nobody else is left to tidy up
         with suppress(OSError):
             Path(settings.link).parent.rmdir()
@@ -100,9 +107,11 @@ async def _run(settings: ControlSettings) -> None:
 class _AdminServer(uvicorn.Server):
     """uvicorn for the admin port; signals are ours."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, restarts: Restarts) -> None:
+        app = create_admin(plane)
+        app.state.restarts = restarts
         config = uvicorn.Config(
-            create_admin(plane),
+            app,
             lifespan="off",
             ws="none",
             log_config=None,
@@ -121,6 +130,19 @@ class _AdminServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave SIGTERM and SIGINT to `on_end`."""
         yield
+
+
+def _restarts(plane: ControlPlane, tether: Tether) -> Restarts:
+    def ask(wish: Wish) -> None:
+        tether.tell(msgspec.json.encode(wish).decode())
+
+    return Restarts(plane, ask)
+
+
+async def _follow_restarts(tether: Tether, restarts: Restarts) -> None:
+    with suppress(TornError):  # then the lifeline ends us
+        while True:
+            restarts.take(msgspec.json.decode(await tether.hear(), type=Restart))
 
 
 async def _reload_on_change(

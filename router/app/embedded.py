@@ -137,4 +137,6 @@ def _settings(config: Config) -> DataPlaneSettings:
         access_log=AccessLogSettings(log.mode.value, log.sample_ratio, log.file),
         head_timeout_s=server.head_timeout_s,
         keep_alive_s=server.keep_alive_timeout_s,
+        body_timeout_s=server.body_timeout_s,
+        rules=server.client_rules,
     )

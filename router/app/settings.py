@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from router.http1.rules import RULES, ClientRules
+
 
 class AccessLog(msgspec.Struct, frozen=True):
     """Which requests a worker writes a line for, and where to (None: standard output)."""
@@ -18,17 +20,24 @@ class AccessLog(msgspec.Struct, frozen=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker's birth certificate; the descriptors are inherited."""
+    """One worker's birth certificate; the descriptors are inherited.
+
+    `successor`: another process serves in its slot; it joins when it is told to (see `tether`).
+    """
 
     worker: str
     link: str
     listener_fd: int
     lifeline_fd: int
+    tether_fd: int = -1
+    successor: bool = False
     door: str
     drain_s: float
     drain_delay_s: float
     head_timeout_s: float
     keep_alive_s: float
+    body_timeout_s: float = 60.0
+    rules: ClientRules = RULES
     access_log: AccessLog = AccessLog()
     log_format: str = "text"
 
@@ -44,6 +53,7 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[str, ...]
     admin_fd: int
     lifeline_fd: int
+    tether_fd: int = -1
     traffic_url: str
     admin_url: str
     announce: bool = True

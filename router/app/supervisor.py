@@ -5,45 +5,37 @@ Guarantees (each is a test in tests/e2e/test_processes.py):
   * the listening sockets stay open here, so a connection that waits for a dead worker is
     answered by its successor;
   * SIGTERM and SIGINT drain and end with 0, a second one kills; SIGHUP goes to control;
+  * SIGUSR2, or control when it is asked to, has every worker replaced, one by one;
   * a child that never starts ends everything, with 1;
   * children notice when the supervisor is gone, however it went: the lifeline is a pipe whose
     writing end only the supervisor holds.
 """
 
 import asyncio
+import itertools
 import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
-import time
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from router.app.child import Birth, Child, Running
+from router.app.rolling import Rolling
 from router.app.settings import AccessLog, ControlSettings, WorkerSettings, to_argument
 from router.app.sockets import Listening, listen
+from router.app.tether import TornError
+from router.controller.restart import SIGNAL, Restart, Wish
 from router.errors import ConfigError
-from router.link.backoff import Backoff
+from router.http1.rules import ClientRules
 
 log: Final = logging.getLogger(__name__)
 
-EXIT_REFUSED: Final = 2
-"""A child's way to say: what I was told to do cannot be done, trying again is pointless."""
-
-FIRST_RESTART_S: Final = 0.05
-SLOWEST_RESTART_S: Final = 5.0
-HEALTHY_AFTER_S: Final = 30.0
-STARTED_AFTER_S: Final = 5.0
-"""A child that lived this long had started; one that ends earlier, by itself, had not."""
-
-FAILED_STARTS: Final = 5
 CONTROL_EXIT_S: Final = 5.0
 DRAIN_GRACE_S: Final = 5.0
 
@@ -61,6 +53,8 @@ class Launch:
     drain_delay_s: float
     head_timeout_s: float
     keep_alive_s: float
+    body_timeout_s: float
+    rules: ClientRules
     access_log: AccessLog
     log_format: str = "text"
 
@@ -109,7 +103,7 @@ def _names(launch: Launch) -> tuple[str, ...]:
 
 def _control(
     launch: Launch, traffic: Listening, admin: Listening, directory: Path, lifeline: int
-) -> "Child":
+) -> Child:
     settings = ControlSettings(
         config=str(launch.config),
         link=str(directory / "control.sock"),
@@ -121,8 +115,8 @@ def _control(
         log_format=launch.log_format,
     )
 
-    def command(started_before: bool) -> Sequence[str]:
-        told = msgspec.structs.replace(settings, announce=not started_before)
+    def command(birth: Birth) -> Sequence[str]:
+        told = msgspec.structs.replace(settings, announce=birth.first, tether_fd=birth.tether_fd)
         return ("router.app.control", to_argument(told))
 
     return Child("control", command, (settings.admin_fd, lifeline))
@@ -130,7 +124,7 @@ def _control(
 
 def _workers(
     launch: Launch, traffic: Listening, directory: Path, lifeline: int
-) -> "tuple[Child, ...]":
+) -> tuple[Child, ...]:
     children = []
     for name, sock in zip(_names(launch), traffic.sockets, strict=True):
         settings = WorkerSettings(
@@ -143,94 +137,25 @@ def _workers(
             drain_delay_s=launch.drain_delay_s,
             head_timeout_s=launch.head_timeout_s,
             keep_alive_s=launch.keep_alive_s,
+            body_timeout_s=launch.body_timeout_s,
+            rules=launch.rules,
             access_log=launch.access_log,
             log_format=launch.log_format,
         )
-        command = ("router.app.worker", to_argument(settings))
-        children.append(Child(name, _always(command), (settings.listener_fd, lifeline)))
+        inherited = (settings.listener_fd, lifeline)
+        leave_s = launch.drain_s + DRAIN_GRACE_S
+        children.append(Child(name, _worker_command(settings), inherited, leave_s=leave_s))
     return tuple(children)
 
 
-def _always(command: Sequence[str]) -> Callable[[bool], Sequence[str]]:
-    return lambda _started_before: command
+def _worker_command(settings: WorkerSettings) -> Callable[[Birth], Sequence[str]]:
+    def command(birth: Birth) -> Sequence[str]:
+        told = msgspec.structs.replace(
+            settings, tether_fd=birth.tether_fd, successor=birth.successor
+        )
+        return ("router.app.worker", to_argument(told))
 
-
-class Child:
-    """One slot: the process that is in it now, and when the next one may be."""
-
-    def __init__(
-        self,
-        name: str,
-        command: Callable[[bool], Sequence[str]],
-        inherited: tuple[int, ...],
-    ) -> None:
-        self.name: Final = name
-        self._command: Final = command
-        self._inherited: Final = inherited
-        self._backoff: Final = Backoff(FIRST_RESTART_S, SLOWEST_RESTART_S)
-        self._stopping: Final = asyncio.Event()
-        self._process: Process | None = None
-        self._started = False
-        self._failed_starts = 0
-        self.ended_well = True
-
-    async def keep_running(self) -> None:
-        """Start it, and again whenever it dies; until `stop`, or until it cannot start at all."""
-        while True:
-            began = time.monotonic()
-            code = await self._run_once()
-            if self._stopping.is_set():
-                self.ended_well = code in (0, -signal.SIGTERM)
-                return
-            lived_s = time.monotonic() - began
-            if self._gives_up(code, lived_s):
-                log.error("%s cannot start (%s)", self.name, _how(code))
-                self.ended_well = False
-                return
-            if lived_s > HEALTHY_AFTER_S:
-                self._backoff.reset()
-            wait_s = self._backoff.next_s()
-            log.warning("%s ended (%s); the next one in %.2f s", self.name, _how(code), wait_s)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait_s)
-                return
-
-    def stop(self) -> None:
-        """Ask it to end; it is not started again."""
-        self._stopping.set()
-        self.signal(signal.SIGTERM)
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the process that is in the slot now, if any."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
-
-    async def _run_once(self) -> int:
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-O",  # asserts state invariants for readers and tests; the hot path has no time
-                "-m",
-                *self._command(self._started),
-                stdin=DEVNULL,
-                pass_fds=self._inherited,
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then drains
-            )
-        except OSError as error:
-            log.error("%s cannot be started: %s", self.name, error)
-            return 1
-        if self._stopping.is_set():
-            self.signal(signal.SIGTERM)
-        return await self._process.wait()
-
-    def _gives_up(self, code: int, lived_s: float) -> bool:
-        killed = code in (-signal.SIGKILL, -signal.SIGTERM)  # by somebody: no fault of its own
-        self._started = self._started or lived_s > STARTED_AFTER_S
-        self._failed_starts += not killed
-        if self._started:
-            return False
-        return code == EXIT_REFUSED or self._failed_starts >= FAILED_STARTS
+    return command
 
 
 class Supervisor:
@@ -249,6 +174,11 @@ class Supervisor:
         self._release: Final = release
         self._drain_s: Final = drain_s
         self._stopping: Final = asyncio.Event()
+        self._control_runs: Running | None = None
+        self._listening: Final[set[asyncio.Task[None]]] = set()
+        self._rolling: Final = Rolling(workers, self._tell_control)
+        self._signals: Final = itertools.count(1)
+        control.when_started = self._on_control
 
     async def run(self) -> int:
         """Returns the exit code."""
@@ -256,6 +186,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._control.signal, signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_restart_signal)
         children = (self._control, *self._workers)
         keepers = {child: asyncio.create_task(child.keep_running()) for child in children}
         stopping = asyncio.create_task(self._stopping.wait())
@@ -264,6 +195,7 @@ class Supervisor:
         self._release()
         # Control goes last: it shows the drain, and takes the workers' last counts.
         await _end({worker: keepers[worker] for worker in self._workers}, self._drain_s)
+        await self._rolling.wait_ended()
         await _end({self._control: keepers[self._control]}, CONTROL_EXIT_S)
         return 0 if all(child.ended_well for child in children) else 1
 
@@ -275,6 +207,36 @@ class Supervisor:
                 child.signal(signal.SIGKILL)
         self._stopping.set()
 
+    # -- restarts ------------------------------------------------------------------------------
+
+    def _on_restart_signal(self) -> None:
+        self._begin(Wish(id=f"{SIGNAL}-{next(self._signals)}", by=SIGNAL, reason=""))
+
+    def _begin(self, wish: Wish) -> None:
+        if not self._stopping.is_set():
+            self._rolling.begin(wish)
+
+    def _on_control(self, running: Running) -> None:
+        """A control has been started: tell it how far a restart is, and hear what it wants."""
+        self._control_runs = running
+        self._tell_control(self._rolling.newest)
+        task = asyncio.get_running_loop().create_task(self._listen(running))
+        self._listening.add(task)
+        task.add_done_callback(self._listening.discard)
+
+    def _tell_control(self, newest: Restart) -> None:
+        if self._control_runs is not None:
+            self._control_runs.tether.tell(msgspec.json.encode(newest).decode())
+
+    async def _listen(self, running: Running) -> None:
+        try:
+            while True:
+                self._begin(msgspec.json.decode(await running.tether.hear(), type=Wish))
+        except TornError:
+            pass  # its successor is told everything
+        except msgspec.DecodeError as error:
+            log.error("control says what is no wish: %s", error)
+
 
 async def _end(keepers: dict[Child, asyncio.Task[None]], deadline_s: float) -> None:
     for child in keepers:
@@ -285,7 +247,3 @@ async def _end(keepers: dict[Child, asyncio.Task[None]], deadline_s: float) -> N
         for child in keepers:
             child.signal(signal.SIGKILL)
         await asyncio.wait(running)
-
-
-def _how(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

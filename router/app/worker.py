@@ -8,21 +8,26 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
 from router.app import logs
 from router.app.process import on_end, raise_descriptor_limit
 from router.app.settings import WorkerSettings, from_argument
+from router.app.tether import Tether, TornError, Word
 from router.dataplane.accesslog import AccessLogSettings
 from router.dataplane.server import DataPlane, DataPlaneSettings, serve
 from router.link.client import LinkClient
 from router.link.messages import Health
 from router.telemetry.recorder import Labels, Series
+
+FAREWELL_S: Final = 1.0
+"""How long a connection that is kept alive may go on to its next request, and be told to close."""
 
 
 def main() -> int:
@@ -35,29 +40,64 @@ def main() -> int:
 
 
 async def _run(settings: WorkerSettings) -> None:
-    draining = asyncio.Event()
-    on_end(settings.lifeline_fd, draining.set)
+    draining, succeeded = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        succeeded.clear()  # whoever came after us ends as well
+        draining.set()
+
+    on_end(settings.lifeline_fd, end)
     listener = socket.socket(fileno=settings.listener_fd)
     dataplane = DataPlane(_data_plane_settings(settings, listener))
-    link = LinkClient(
-        Path(settings.link),
-        settings.worker,
-        dataplane,
-        _Reports(dataplane),
-        on_drain=draining.set,
-    )
-    dataplane.on_health = link.report_health
-    dataplane.on_pair = link.report_pair
-    following = asyncio.create_task(link.run())
-    await _first((link.wait_installed(), draining.wait()))
+    place = _Place(settings, dataplane, draining.set)
+    supervisor = await Tether.of(socket.socket(fileno=settings.tether_fd))
+    hearing = asyncio.create_task(_hear(supervisor, place, draining, succeeded))
+    if settings.successor:
+        supervisor.tell(Word.BOOTED)
+    else:
+        place.take()
+    await _first((place.wait_installed(), draining.wait()))
     if not draining.is_set():
-        await _serve(listener, dataplane, link, draining)
-    await link.close()
-    following.cancel()
+        await _serve(
+            listener,
+            dataplane,
+            place,
+            draining,
+            succeeded=succeeded,
+            on_serving=lambda: supervisor.tell(Word.SERVING),
+        )
+    await place.leave()
+    hearing.cancel()
+    supervisor.close()
+
+
+async def _hear(
+    supervisor: Tether, place: "_Place", draining: asyncio.Event, succeeded: asyncio.Event
+) -> None:
+    """Do what the supervisor says about successions."""
+    with suppress(TornError):  # then the lifeline ends us
+        while True:
+            match await supervisor.hear():
+                case Word.JOIN:
+                    place.take()
+                case Word.MAKE_ROOM:
+                    place.offer()
+                    supervisor.tell(Word.MADE_ROOM)
+                case Word.TAKE_BACK if not draining.is_set():
+                    await place.take_back()
+                case Word.LEAVE:
+                    succeeded.set()
+                    draining.set()
 
 
 async def _serve(
-    listener: socket.socket, dataplane: DataPlane, link: LinkClient, draining: asyncio.Event
+    listener: socket.socket,
+    dataplane: DataPlane,
+    place: "_Place",
+    draining: asyncio.Event,
+    *,
+    succeeded: asyncio.Event,
+    on_serving: Callable[[], None],
 ) -> None:
     await dataplane.start()
     # What lives now lives as long as the process: the collector need not look at it again, and a
@@ -65,15 +105,75 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    telling = asyncio.create_task(_tell_draining(link, draining))
-    await serve(dataplane, [listener], draining=draining)
+    telling = asyncio.create_task(_tell_draining(place, draining))
+    await serve(
+        dataplane, [listener], draining=draining, succeeded=succeeded, on_serving=on_serving
+    )
     telling.cancel()
     await dataplane.close()
 
 
-async def _tell_draining(link: LinkClient, draining: asyncio.Event) -> None:
+async def _tell_draining(place: "_Place", draining: asyncio.Event) -> None:
     await draining.wait()
-    link.report_draining()
+    place.offer()
+
+
+class _Place:
+    """The worker's place with control: one process of a slot has it at a time.
+
+    Who has offered its place is still sent every table: until it drains it takes new requests.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, dataplane: DataPlane, on_drain: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._dataplane = dataplane
+        self._on_drain = on_drain
+        self._taken = asyncio.Event()
+        self._offered = False
+        self._link: LinkClient | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    def take(self) -> None:
+        """Connect to control, as the one of this slot."""
+        dataplane = self._dataplane
+        link = self._link = LinkClient(
+            Path(self._settings.link),
+            self._settings.worker,
+            dataplane,
+            _Reports(dataplane),
+            on_drain=self._on_drain,
+        )
+        dataplane.on_health = link.report_health
+        dataplane.on_pair = link.report_pair
+        self._following = asyncio.create_task(link.run())
+        self._offered = False
+        self._taken.set()
+
+    async def wait_installed(self) -> None:
+        """Wait for the place, and the first table."""
+        await self._taken.wait()
+        assert self._link is not None
+        await self._link.wait_installed()
+
+    def offer(self) -> None:
+        """Let a successor have it."""
+        self._offered = True
+        if self._link is not None:
+            self._link.report_draining()
+
+    async def take_back(self) -> None:
+        """No successor came: be the one of this slot again."""
+        if self._offered:
+            await self.leave()
+            self.take()
+
+    async def leave(self) -> None:
+        """Send the last counts and hang up."""
+        if self._link is not None and self._following is not None:
+            await self._link.close()
+            self._following.cancel()
 
 
 async def _first(waits: tuple[Coroutine[Any, Any, object], ...]) -> None:
@@ -120,6 +220,9 @@ def _data_plane_settings(settings: WorkerSettings, listener: socket.socket) -> D
         access_log=AccessLogSettings(log.mode, log.sample_ratio, log.path),
         head_timeout_s=settings.head_timeout_s,
         keep_alive_s=settings.keep_alive_s,
+        body_timeout_s=settings.body_timeout_s,
+        rules=settings.rules,
+        farewell_s=FAREWELL_S,
     )
 
 

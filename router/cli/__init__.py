@@ -25,9 +25,11 @@ from router.cli import (
     explain,
     generation,
     reload,
+    restart,
     rollback,
     rollout,
     routes,
+    selftest,
     serve,
     shadow,
     switch,
@@ -44,11 +46,13 @@ main = typer.Typer(
 main.command()(serve.serve)
 main.command()(check.check)
 main.command()(explain.explain)
+main.command()(selftest.selftest)
 main.command()(routes.routes)
 main.command()(weights.weights)
 main.command()(switch.switch)
 main.command()(rollback.rollback)
 main.command()(reload.reload)
+main.command()(restart.restart)
 main.command()(generation.generation)
 main.add_typer(rollout.app, name="rollout")
 main.add_typer(analysis.app, name="analysis")

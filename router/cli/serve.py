@@ -57,6 +57,8 @@ def _launch(path: Path, config: Config, log_format: LogFormat) -> Launch:
         drain_delay_s=server.drain_delay_s,
         head_timeout_s=server.head_timeout_s,
         keep_alive_s=server.keep_alive_timeout_s,
+        body_timeout_s=server.body_timeout_s,
+        rules=server.client_rules,
         access_log=AccessLog(access_log.mode.value, access_log.sample_ratio, access_log.file),
         log_format=log_format.value,
     )

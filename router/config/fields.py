@@ -101,7 +101,7 @@ def _check_regex(text: str) -> str:
     try:
         re.compile(text)
         re.compile(text.encode())  # the data plane matches bytes, which have no \\u or \\N
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # a{99999999999}, 3 000 brackets
         raise ValueError(f'not a regular expression: "{text}" ({error})') from None
     return text
 

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Stage(StrEnum):
     FAILED = "failed"
 
 
-class Replacement(msgspec.Struct, frozen=True):
+class Replacement(msgspec.Struct, frozen=True, rename="camel"):
     """One worker: the process that it had, and the one that takes over."""
 
     worker: str
@@ -88,6 +88,12 @@ class RestartRefusedError(RouterError):
 
 class NoSupervisorError(RouterError):
     """The supervisor did not answer: a restart may or may not have begun."""
+
+
+def told_restart(restart: Restart) -> dict[str, Any]:
+    """A restart as people and programs read it."""
+    document: dict[str, Any] = msgspec.to_builtins(restart)
+    return document
 
 
 def why_not_now(newest: Restart) -> str | None:
@@ -164,13 +170,11 @@ class Restarts:
     def take(self, newest: Restart) -> None:
         """The supervisor has told how far it is; the first time, what was before this control."""
         before, self._newest = self._newest, newest
-        self._heard.set()
-        if newest == before:
-            return
         told, self._told = self._told, True
-        if not told and newest.stage is not Stage.STARTING:
+        self._heard.set()
+        if newest == before or (not told and newest.stage is not Stage.STARTING):
             return
-        self._plane.events.tell("restart", **msgspec.to_builtins(newest))
+        self._plane.events.tell("restart", **told_restart(newest))
         if told and newest.id != before.id and newest.id != self._audited:
             self._note(Action.WORKERS_RESTART, Actor(newest.by, "system"), newest)
         if newest.stage is not Stage.STARTING and before.stage is Stage.STARTING:

@@ -25,6 +25,10 @@ from router.dataplane.table import EMPTY, Installer, LiveVersion, Table
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.outliers import Outliers
 from router.dataplane.upstream.pool import SWEEP_S
+from router.http1.caller import forwarded_lines
+from router.http1.reader import HeadReader
+from router.http1.request import RequestHead, parse_request
+from router.http1.rules import RULES, ClientRules
 from router.link.messages import EndpointHealth, Health, Pair, Trip
 from router.snapshot import Snapshot, SnapshotChange, apply
 from router.telemetry import families
@@ -36,22 +40,29 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 TICK_S: Final = 0.1
+FAREWELL_LOOK_S: Final = 0.02
 _LAST_WORDS_S: Final = 5.0
 _SWEEP_EVERY: Final = round(SWEEP_S / TICK_S)
 """Idle connections are looked at every so many ticks."""
 
 
 class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker must know besides the snapshot; times in seconds."""
+    """What a worker must know besides the snapshot; times in seconds.
+
+    `farewell_s`: so long after it has stopped to accept a server waits for the next request of its
+    connections, which is answered with `Connection: close`, before it closes those without one.
+    """
 
     worker: str = "0"
     door: str = "native"
     drain_s: float = 600.0
     drain_delay_s: float = 0.0
+    farewell_s: float = 0.0
     access_log: AccessLogSettings = AccessLogSettings()
     head_timeout_s: float = 10.0
     body_timeout_s: float = 60.0
     keep_alive_s: float = 75.0
+    rules: ClientRules = RULES
     pseudonym: str = "inference-router"
     backlog: int = 2048
 
@@ -71,6 +82,7 @@ class DataPlane:
 
     def __init__(self, settings: DataPlaneSettings, *, clock: Clock | None = None) -> None:
         self.settings: Final = settings
+        self.rules: Final = settings.rules
         self.clock: Final = clock or SystemClock()
         self.now: Final = self.clock.monotonic
         self.draw: Final = random.random
@@ -85,6 +97,8 @@ class DataPlane:
         self.drains: Final = Drains()
         self.outliers: Final = Outliers()
         self.connections: Final[set[Connection]] = set()
+        self.bodies: Final[set[Connection]] = set()
+        """Requests of the asgi door whose bodies are still coming."""
         self.peers: Final = asgi.Peers()
         self.watchers: Final = asgi.Watchers()
         self.draining = False
@@ -195,11 +209,13 @@ class DataPlane:
 
     def forwarded_fields(self, peer: str, scheme: str) -> bytes:
         """Who called, for the model server; what the client itself said of it is replaced."""
-        return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nvia: 1.1 %b\r\n" % (
-            peer.encode(),
-            scheme.encode(),
-            self.pseudonym,
-        )
+        return forwarded_lines([peer.encode()], scheme.encode(), b"1.1 " + self.pseudonym)
+
+    def head_reader(self) -> HeadReader[RequestHead]:
+        """Reads the heads of one client connection, by this worker's rules."""
+        if self.rules == RULES:
+            return HeadReader(parse_request)
+        return HeadReader(lambda head: parse_request(head, self.rules))
 
     def count_unrouted(self, code: str) -> None:
         """A request was refused before a version had it."""
@@ -255,6 +271,8 @@ class DataPlane:
         if self._ticks % _SWEEP_EVERY == 0:
             for connection in [each for each in self.connections if each.deadline <= now]:
                 connection.on_deadline()
+            for body in [each for each in self.bodies if each.deadline <= now]:
+                body.on_deadline()
             self._installer.sweep()
 
     def break_off_all(self) -> None:
@@ -264,7 +282,7 @@ class DataPlane:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The asgi door."""
-        await asgi.answer(self, scope, receive, send)
+        await asgi.answer(self, scope, receive, _closing(send) if self.draining else send)
 
 
 def _health_of(endpoint: EndpointState) -> EndpointHealth:
@@ -284,8 +302,50 @@ def _trip_of(version: LiveVersion) -> Trip:
     return Trip(version.route, version.spec.name, version.tripped)
 
 
+def _closing(send: asgi.Send) -> asgi.Send:
+    """Let an ASGI server's answer say that its connection closes; the native door knows itself."""
+
+    async def send_closing(message: asgi.Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = message["headers"]
+            if all(name != b"connection" for name, _ in headers):
+                message = {**message, "headers": [*headers, (b"connection", b"close")]}
+        await send(message)
+
+    return send_closing
+
+
 class _Server(uvicorn.Server):
     """uvicorn's server without its own idea of signals: the worker's process has one already."""
+
+    def __init__(self, config: uvicorn.Config, on_serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_serving: Final = on_serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See `uvicorn.Server`."""
+        await super().startup(sockets)
+        self._on_serving()
+
+    def stop_keeping_alive(self) -> None:
+        """Have uvicorn's own protocols close after the answer that they are giving."""
+        for connection in self.server_state.connections:
+            if (cycle := getattr(connection, "cycle", None)) is not None:  # the native door: None
+                cycle.keep_alive = False
+
+    def stop_accepting(self) -> None:
+        """Let go of the port; connections that were accepted stay."""
+        for server in self.servers if self.started else ():
+            server.close()
+
+    async def wait_farewell(
+        self, deadline_s: float, while_true: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Wait until every connection is closed, time is up, or there is no reason any more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while self.server_state.connections and while_true():  # noqa: ASYNC110  # uvicorn tells nobody
+                    await asyncio.sleep(FAREWELL_LOOK_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -303,12 +363,22 @@ def _native_door(dataplane: DataPlane) -> Callable[..., NativeProtocol]:
 
 
 async def serve(
-    dataplane: DataPlane, sockets: list[socket.socket], *, draining: asyncio.Event
+    dataplane: DataPlane,
+    sockets: list[socket.socket],
+    *,
+    draining: asyncio.Event,
+    succeeded: asyncio.Event | None = None,
+    on_serving: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve on these sockets until `draining` is set, then drain and return.
 
-    Drain: readiness is off already → `drain_delay_s` → stop accepting → what runs finishes, for
-    `drain_s` at most → error event, close.
+    Drain: readiness is off already → `drain_delay_s` → stop accepting → `farewell_s` → idle
+    connections close, what runs finishes, for `drain_s` at most → error event, close.  From its
+    beginning on every answer says `Connection: close`.
+
+    If we are `succeeded`, another process accepts on the same sockets: nobody has to go elsewhere,
+    so there is no delay, and idle connections end when they always do, at `keep_alive_s`; until it
+    is cleared again (the router ends), and within `drain_s`.
     """
     settings = dataplane.settings
     config = uvicorn.Config(
@@ -326,17 +396,26 @@ async def serve(
         timeout_keep_alive=int(settings.keep_alive_s),
         timeout_graceful_shutdown=int(settings.drain_s + _LAST_WORDS_S),
     )
-    server = _Server(config)
+    server = _Server(config, on_serving)
     loop = asyncio.get_running_loop()
     running = loop.create_task(server.serve(sockets=sockets))
     waiting = loop.create_task(draining.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     dataplane.draining = True
+    server.stop_keeping_alive()
     if not running.done():
-        await asyncio.sleep(settings.drain_delay_s)
-        server.should_exit = True
+        handed_over = succeeded is not None and succeeded.is_set()
+        await asyncio.sleep(0 if handed_over else settings.drain_delay_s)
+        # Closing a connection whose next request is on its way loses that request, and nothing in
+        # HTTP/1.1 tells the client in time (RFC 9112 §9.5): so those in use are told first.
+        server.stop_accepting()
         deadline = loop.call_later(settings.drain_s, dataplane.break_off_all)
+        if succeeded is not None:
+            idle_s = min(settings.keep_alive_s, settings.drain_s)
+            await server.wait_farewell(idle_s, while_true=succeeded.is_set)
+        await server.wait_farewell(settings.farewell_s)
+        server.should_exit = True
         await asyncio.wait({running})
         deadline.cancel()
     await running

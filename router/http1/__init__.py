@@ -5,6 +5,8 @@
 `reader`    the heads of one connection
 `chunked`   the chunked transfer coding
 `events`    server-sent events: where they end, what they tell about a generation
+`caller`    who called, by the word of trusted proxies
+`rules`     how much is taken from a client
 `grammar`   the character sets and field rules that all of them share
 
 One reading only: what these parsers accept has a single meaning under RFC 9112, and what is

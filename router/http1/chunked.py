@@ -9,9 +9,10 @@ from typing import Final
 
 from router.errors import ErrorCode
 from router.http1.grammar import FIELD_LINES, ProtocolError
+from router.http1.rules import RULES, ClientRules
 
-MAX_CHUNK_LINE: Final = 4 * 1024
-MAX_TRAILERS: Final = 8 * 1024
+MAX_CHUNK_LINE: Final = RULES.max_chunk_line_bytes
+MAX_TRAILERS: Final = RULES.max_trailer_bytes
 MAX_EXTENSIONS: Final = 16 * 1024
 
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
@@ -50,6 +51,7 @@ class ChunkedDecoder:
         "_extensions",
         "_in_trailers",
         "_remaining",
+        "_rules",
         "_usual_length",
         "_usual_line",
         "done",
@@ -57,7 +59,8 @@ class ChunkedDecoder:
         "whole",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, rules: ClientRules = RULES) -> None:
+        self._rules = rules
         self._buffer = b""
         self._remaining = 0  # payload bytes and CRLF that the current chunk still lacks
         self._in_trailers = False
@@ -128,9 +131,10 @@ class ChunkedDecoder:
         return b"".join(payload)
 
     def _read_size(self, data: bytes, at: int) -> int:
-        end = data.find(b"\n", at, at + MAX_CHUNK_LINE)
+        longest = self._rules.max_chunk_line_bytes
+        end = data.find(b"\n", at, at + longest)
         if end < 0:
-            if len(data) - at >= MAX_CHUNK_LINE:
+            if len(data) - at >= longest:
                 raise ProtocolError("chunk_line", "chunk line too long", ErrorCode.BAD_REQUEST)
             if b"\r" in data[at:-1]:
                 raise ProtocolError("chunk_line", "malformed chunk line")
@@ -172,9 +176,10 @@ class ChunkedDecoder:
         if data.startswith(b"\r\n", at):
             self.done = True
             return at + 2
+        largest = self._rules.max_trailer_bytes
         end = data.find(b"\r\n\r\n", at)
-        if end < 0 or end - at > MAX_TRAILERS:
-            if end >= 0 or len(data) - at > MAX_TRAILERS + 3:
+        if end < 0 or end - at > largest:
+            if end >= 0 or len(data) - at > largest + 3:
                 raise ProtocolError("trailers", "trailers too large", ErrorCode.HEAD_TOO_LARGE)
             self._buffer = data[at:]
             return len(data)

@@ -21,7 +21,8 @@ _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
-_NOTHING_LEARNT: Final = b"\n\n-"  # no event begins and ends with it
+_Ends = bytes | tuple[bytes, ...]
+_NOTHING_LEARNT: Final[_Ends] = ()  # nothing begins or ends with one of none
 
 # Responses API and Anthropic: the typed events that end a stream, and those that fail it.
 _LAST_TYPES: Final = frozenset(("message_stop", "response.completed", "response.incomplete"))
@@ -81,7 +82,8 @@ class StreamObserver(Usage):
         self._carry = b""
         self._skipping = False
         self._missed = False  # the last event was too long to be read
-        self._before = self._after = _NOTHING_LEARNT
+        self._before: _Ends = _NOTHING_LEARNT
+        self._after: _Ends = _NOTHING_LEARNT
         self._from = self._to = 0
         self.content = False
         self.ended = False

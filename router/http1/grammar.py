@@ -10,14 +10,15 @@ import re
 from typing import Final
 
 from router.errors import ErrorCode, RouterError
+from router.http1.rules import RULES
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 FIELD_LINES: Final = rb"(?:" + TOKEN + rb"++:" + VALUE + rb"*+\r\n)*+"
 
-MAX_HEAD: Final = 64 * 1024
-MAX_FIELDS: Final = 128
-MAX_TARGET: Final = 8_000
+MAX_HEAD: Final = RULES.max_head_bytes
+MAX_FIELDS: Final = RULES.max_fields
+MAX_TARGET: Final = RULES.max_target_bytes
 MAX_CONTENT_LENGTH_DIGITS: Final = 15
 MAX_CONNECTION_OPTIONS: Final = 10
 
@@ -94,6 +95,12 @@ def field_value(block: bytes, lowered: bytes, name: bytes) -> bytes | None:
         return None
     start = at + len(name) + 2
     return block[start : block.index(b"\r", start)].strip(b" \t")
+
+
+def field_values(block: bytes, lowered: bytes, name: bytes) -> list[bytes]:
+    """Every value of one field (lower-case name) in a head's block, in order."""
+    spans = lines_of(lowered, name)
+    return [block[start + len(name) + 1 : end - 2].strip(b" \t") for start, end in spans]
 
 
 def field_pairs(lines: bytes) -> list[tuple[bytes, bytes]]:

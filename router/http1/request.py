@@ -14,17 +14,17 @@ from router.errors import ErrorCode
 from router.http1.grammar import (
     FIELD_LINES,
     MAX_CONNECTION_OPTIONS,
-    MAX_FIELDS,
-    MAX_TARGET,
     TOKEN,
     ProtocolError,
     connection_options,
     content_length,
     field_value,
+    field_values,
     lines_of,
     special_fields,
     without_lines,
 )
+from router.http1.rules import RULES, ClientRules
 
 _HEAD: Final = re.compile(
     rb"(" + TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])(\r\n" + FIELD_LINES + rb")\r\n"
@@ -97,6 +97,10 @@ class RequestHead:
     def field(self, name: bytes) -> bytes | None:
         """The value of a field by its lower-case name."""
         return field_value(self.fields, self.lowered, name)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of a field by its lower-case name."""
+        return field_values(self.fields, self.lowered, name)
 
     @property
     def has_body(self) -> bool:
@@ -197,8 +201,8 @@ class RequestHead:
         self._cuts = sorted(spans)
 
 
-def parse_request(head: bytes) -> RequestHead:
-    """Read a head that ends in an empty line.
+def parse_request(head: bytes, rules: ClientRules = RULES) -> RequestHead:
+    """Read a head that ends in an empty line; how long it may be is the caller's to say.
 
     Raises:
         ProtocolError: with the answer that the client gets.
@@ -207,9 +211,9 @@ def parse_request(head: bytes) -> RequestHead:
     if match is None:
         raise _why_not(head)
     method, target, minor, fields = match.groups()
-    if len(target) > MAX_TARGET:
+    if len(target) > rules.max_target_bytes:
         raise ProtocolError("target_too_long", "request target too long", ErrorCode.TARGET_TOO_LONG)
-    if fields.count(b"\n") > MAX_FIELDS + 1:
+    if fields.count(b"\n") > rules.max_fields + 1:
         raise ProtocolError("too_many_fields", "too many header fields", ErrorCode.HEAD_TOO_LARGE)
     if method == b"CONNECT":
         raise ProtocolError("connect", "CONNECT is not supported", ErrorCode.NOT_IMPLEMENTED)

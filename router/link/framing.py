@@ -64,7 +64,7 @@ class Frames(Generic[M]):
             return None
         try:
             return self._decoder.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, ConfigError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as error:
             raise LinkError(f"unreadable message: {error}") from error
 
 

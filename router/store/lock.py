@@ -26,7 +26,8 @@ class FileLock:
             OSError: the lock file cannot be made.
         """
         file = self._path.with_name(f"{self._path.name}.lock")
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # No link is followed: whoever may write to the folder could have another file emptied.
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,10 +1,11 @@
 """What holds for the whole process: sockets, workers, logs, and who may use the admin port."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     PlainSerializer,
@@ -22,9 +23,12 @@ from router.config.fields import (
     Name,
     PositiveDuration,
     Section,
+    Size,
     Text,
     only_one,
 )
+from router.config.units import format_size
+from router.http1.rules import RULES, ClientRules
 
 MAX_WORKERS: Final = 1024
 
@@ -75,6 +79,38 @@ Workers = Annotated[
 ]
 
 
+def _within(least: int, most: int) -> Callable[[int], int]:
+    def check(size: int) -> int:
+        if not least <= size <= most:
+            raise ValueError(f"must be {format_size(least)} to {format_size(most)}")
+        return size
+
+    return check
+
+
+class ClientLimits(Section):
+    """How large the parts of a client's request may be; what is larger is refused."""
+
+    max_head_bytes: Annotated[Size, AfterValidator(_within(1024, 1024 * 1024))] = (
+        RULES.max_head_bytes
+    )
+    """Request line and fields together; 431 beyond."""
+    max_fields: int = Field(default=RULES.max_fields, ge=1, le=1000)
+    """Header fields; 431 beyond."""
+    max_target_bytes: Annotated[Size, AfterValidator(_within(256, 16 * 1024))] = (
+        RULES.max_target_bytes
+    )
+    """Path and query; 414 beyond."""
+    max_chunk_line_bytes: Annotated[Size, AfterValidator(_within(32, 16 * 1024))] = (
+        RULES.max_chunk_line_bytes
+    )
+    """A chunk's size with its extensions, which are dropped; 400 beyond."""
+    max_trailer_bytes: Annotated[Size, AfterValidator(_within(0, 64 * 1024))] = (
+        RULES.max_trailer_bytes
+    )
+    """Fields behind a chunked body, which are dropped; 431 beyond."""
+
+
 class AccessLog(Section):
     """One JSON line for a request; failed requests always get theirs."""
 
@@ -109,6 +145,25 @@ class Server(Section):
     """How long a client may take to send a request's head."""
     keep_alive_timeout_s: PositiveDuration = Field(default=75.0, alias="keepAliveTimeout")
     """How long an idle client connection stays open."""
+    body_timeout_s: PositiveDuration = Field(default=60.0, alias="bodyTimeout")
+    """How long a client may send nothing of a body that it owes."""
+    min_body_bytes_per_s: int = Field(
+        default=RULES.min_body_bytes_per_s, ge=0, le=1_000_000, alias="minBodyBytesPerSecond"
+    )
+    """Bodies that come more slowly are refused with 408; 0 takes any."""
+    limits: ClientLimits = ClientLimits()
+    """How large the parts of a request may be."""
+    trusted_proxies: int = Field(default=RULES.trusted_proxies, ge=0, le=16)
+    """Proxies in front of the router, whose entries of X-Forwarded-For are believed."""
+
+    @property
+    def client_rules(self) -> ClientRules:
+        """What a worker must know of all this."""
+        return ClientRules(
+            **self.limits.model_dump(),
+            min_body_bytes_per_s=self.min_body_bytes_per_s,
+            trusted_proxies=self.trusted_proxies,
+        )
 
 
 class Token(Section):

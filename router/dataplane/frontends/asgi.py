@@ -15,11 +15,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from router.dataplane import replies
-from router.dataplane.exchange import Exchange
+from router.dataplane.exchange import NEVER, Exchange
+from router.dataplane.frontends.bodypace import BodyPace
+from router.dataplane.frontends.caller import read_caller
+from router.dataplane.frontends.refusals import count_reply
 from router.errors import CLIENT_GONE_STATUS, ErrorCode
-from router.http1.grammar import MAX_HEAD, ProtocolError, field_pairs
+from router.http1.grammar import ProtocolError, field_pairs
 from router.http1.reader import HeadReader
-from router.http1.request import RequestHead, parse_request
+from router.http1.request import RequestHead
 from router.http1.response import ResponseHead
 
 if TYPE_CHECKING:
@@ -42,12 +45,14 @@ class Peer:
     An ASGI scope has no connection; the client's address and port stand for it.
     """
 
-    __slots__ = ("_last", "_reader", "address", "forwarded")
+    __slots__ = ("_last", "_max_head", "_reader", "address", "forwarded", "scheme")
 
-    def __init__(self, address: str, forwarded: bytes) -> None:
+    def __init__(self, plane: "DataPlane", address: str, scheme: str) -> None:
         self.address: Final = address
-        self.forwarded: Final = forwarded
-        self._reader: Final[HeadReader[RequestHead]] = HeadReader(parse_request)
+        self.scheme: Final = scheme
+        self.forwarded: Final = plane.forwarded_fields(address, scheme)
+        self._reader: Final[HeadReader[RequestHead]] = plane.head_reader()
+        self._max_head: Final = plane.rules.max_head_bytes
         self._last: tuple[Scope, RequestHead, int | None] | None = None
 
     def read(self, scope: Scope) -> tuple[RequestHead, int | None]:
@@ -67,7 +72,7 @@ class Peer:
                 and scope["http_version"] == before["http_version"]
             ):
                 return last[1], last[2]
-        head, length = self._reader.read(_raw_head(scope))
+        head, length = self._reader.read(_raw_head(scope, self._max_head))
         kept = ("headers", "raw_path", "query_string", "method", "http_version")
         self._last = {name: scope[name] for name in kept}, head, length
         return head, length
@@ -88,7 +93,7 @@ class Peers:
             if len(self._known) >= _MAX_PEERS:
                 self._known.clear()
             address = str(client[0]) if client else ""
-            peer = self._known[key] = Peer(address, plane.forwarded_fields(address, scheme))
+            peer = self._known[key] = Peer(plane, address, scheme)
         return peer
 
 
@@ -145,12 +150,14 @@ class AsgiClient:
         "_full",
         "_out",
         "_out_bytes",
+        "_pace",
         "_plane",
         "_readable",
         "_reading",
         "_receiver",
         "_sized",
         "_waiter",
+        "deadline",
         "exchange",
         "forwarded",
         "incomplete",
@@ -165,6 +172,8 @@ class AsgiClient:
         self.forwarded = peer.forwarded
         self.peer = peer.address
         self.exchange: Exchange | None = None
+        self.deadline = NEVER
+        self._pace: BodyPace | None = None
         self._out: deque[Message] = deque()
         self._out_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -198,6 +207,9 @@ class AsgiClient:
         if length is not None and not head.bodiless:  # servers count what a 304 only announces
             headers.append((b"content-length", b"%d" % length))
             self._sized = True
+        if self._plane.draining or (ended and self.incomplete):
+            # What comes of the body after its answer cannot be told from a request.
+            headers.append((b"connection", b"close"))
         self._out.append({"type": "http.response.start", "status": head.status, "headers": headers})
         self.body(body, framed, ended)
 
@@ -213,6 +225,10 @@ class AsgiClient:
 
     def reply(self, status: int, fields: bytes, body: bytes) -> None:
         """See `client.Client`."""
+        count_reply(self._plane, status)
+        self._answer(status, fields, body)
+
+    def _answer(self, status: int, fields: bytes, body: bytes) -> None:
         if self.incomplete or self._plane.draining:
             fields += b"connection: close\r\n"
         headers = field_pairs(fields + b"content-length: %d\r\n" % len(body))
@@ -235,6 +251,8 @@ class AsgiClient:
         """See `client.Client`."""
         if self._readable is not None:
             self._readable.set()
+            if self._pace is not None:
+                self._pace.excuse()
 
     def _put(self, message: Message) -> None:
         self._out.append(message)
@@ -281,7 +299,10 @@ class AsgiClient:
                 return
             complete = not message.get("more_body", False)
             self.incomplete = not complete
-            exchange.feed(message.get("body", b""), complete)
+            body = message.get("body", b"")
+            if self._pace is not None:
+                self._pace.received += len(body)
+            exchange.feed(body, complete)
 
     def start_reading(self, exchange: Exchange, receive: Receive) -> None:
         """From now on, hear at once of the rest of the body and of the client's leaving."""
@@ -296,8 +317,44 @@ class AsgiClient:
         if not exchange.done:
             self._gone(exchange)
 
+    def begin_pace(self, exchange: Exchange) -> None:
+        """From now on the body must come fast enough."""
+        least = self._plane.rules.min_body_bytes_per_s
+        if least:
+            self._pace = BodyPace(exchange.started_at, least)
+            self.deadline = self._pace.due
+            self._plane.bodies.add(self)
+
+    def on_deadline(self) -> None:
+        """A window of the body is over: end a request that dribbles in (see the native door)."""
+        pace, exchange = self._pace, self.exchange
+        if pace is None or exchange is None or exchange.done or not self.incomplete:
+            self._plane.bodies.discard(self)
+            return
+        paused = self._readable is not None and not self._readable.is_set()
+        if paused or exchange.status:
+            pace.excuse()
+        if pace.too_slow(self._plane.now()):
+            self._plane.bodies.discard(self)
+            exchange.client_gone()
+            self.refuse(
+                ProtocolError(
+                    "body_too_slow", "the body comes too slowly", ErrorCode.REQUEST_TIMEOUT
+                )
+            )
+        else:
+            self.deadline = pace.due
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Answer a message that breaks a rule; whatever follows cannot be told from a body."""
+        self._plane.count_refusal(str(error.code.status), error.reason)
+        self.incomplete = True
+        body = replies.error_body(error.code, str(error))
+        self._answer(error.code.status, replies.error_fields(error.code), body)
+
     def close(self) -> None:
         """The request is over."""
+        self._plane.bodies.discard(self)
         if self._reading is not None:
             self._reading.cancel()
 
@@ -331,7 +388,7 @@ class AsgiClient:
                 await self._waiter
 
 
-def _raw_head(scope: Scope) -> bytes:
+def _raw_head(scope: Scope, max_head: int) -> bytes:
     """Put the request's head together again.
 
     Raises:
@@ -349,7 +406,7 @@ def _raw_head(scope: Scope) -> bytes:
     fields = b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers])
     version = b"1.0" if scope["http_version"] == "1.0" else b"1.1"
     head = b"%b %b HTTP/%b\r\n%b\r\n" % (scope["method"].encode(), target, version, fields)
-    if len(head) > MAX_HEAD:
+    if len(head) > max_head:
         raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
     return head
 
@@ -369,11 +426,11 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
     try:
         head, length = peer.read(scope)
     except ProtocolError as error:
-        plane.count_refusal(str(error.code.status), error.reason)
-        client.incomplete = True  # whatever follows cannot be told from a body
-        _refuse(client, error.code, str(error))
+        client.refuse(error)
         await client.write(send)
         return
+    if head.via is not None or plane.rules.trusted_proxies:
+        client.peer, client.forwarded = read_caller(plane, head, peer.address, peer.scheme)
     exchange = client.exchange = Exchange(plane, client, head, length, plane.now())
     try:
         first: Message = {"type": "http.request"}
@@ -390,6 +447,7 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         if not exchange.done:
             exchange.begin(first.get("body", b""), complete)
         if client.incomplete:
+            client.begin_pace(exchange)
             client.start_reading(exchange, receive)
         elif not exchange.done:
             plane.watchers.add(client, receive)
@@ -401,7 +459,3 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         plane.watchers.discard(client)
         client.close()
         exchange.client_gone()
-
-
-def _refuse(client: AsgiClient, code: ErrorCode, message: str) -> None:
-    client.reply(code.status, replies.error_fields(code), replies.error_body(code, message))

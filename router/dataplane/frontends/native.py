@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from router.dataplane import replies
 from router.dataplane.exchange import NEVER, Exchange
+from router.dataplane.frontends.bodypace import BodyPace
+from router.dataplane.frontends.caller import read_caller
+from router.dataplane.frontends.refusals import count_reply
 from router.errors import ErrorCode
 from router.http1.chunked import END, ChunkedDecoder, frame_chunk
-from router.http1.grammar import MAX_HEAD, ProtocolError, has_bare_line_end
+from router.http1.grammar import ProtocolError, has_bare_line_end
 from router.http1.reader import HeadReader
-from router.http1.request import RequestHead, parse_request
+from router.http1.request import RequestHead
 from router.http1.response import ResponseHead
 
 if TYPE_CHECKING:
@@ -38,10 +41,12 @@ _log = logging.getLogger("router.native")
 class NativeProtocol(asyncio.Protocol):
     """See the module.
 
-    Per connection: transport, peer, forwarded, reader.  Per request: from `_exchange` on.
+    Per connection: transport, address, scheme, reader.  Per request: from `_exchange` on; `peer`
+    and `forwarded` where its head says how it came here.
     """
 
     __slots__ = (
+        "_address",
         "_ask",
         "_buffer",
         "_chunked_answer",
@@ -50,13 +55,17 @@ class NativeProtocol(asyncio.Protocol):
         "_exchange",
         "_head",
         "_lingered",
+        "_max_head",
+        "_pace",
         "_paused",
         "_plain",
         "_plane",
         "_reader",
         "_remaining",
+        "_scheme",
         "_sized",
         "_state",
+        "_tells_way",
         "_transport",
         "deadline",
         "forwarded",
@@ -67,7 +76,11 @@ class NativeProtocol(asyncio.Protocol):
         self._plane = plane
         self._state = connections
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._reader: HeadReader[RequestHead] = HeadReader(parse_request)
+        self._reader: HeadReader[RequestHead] = plane.head_reader()
+        self._max_head = plane.rules.max_head_bytes
+        self._tells_way = plane.rules.trusted_proxies > 0
+        self._address = ""
+        self._scheme = "http"
         self._buffer = b""
         self._paused = False
         self._closing = False
@@ -78,6 +91,7 @@ class NativeProtocol(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._decoder: ChunkedDecoder | None = None
+        self._pace: BodyPace | None = None
         self._remaining = 0
         self._ask = False
         self._chunked_answer = False
@@ -94,10 +108,10 @@ class NativeProtocol(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if peer else ""
-        self.forwarded = self._plane.forwarded_fields(
-            self.peer, "https" if transport.get_extra_info("sslcontext") else "http"
-        )
+        self.peer = self._address = str(peer[0]) if peer else ""
+        if transport.get_extra_info("sslcontext"):
+            self._scheme = "https"
+        self.forwarded = self._plane.forwarded_fields(self._address, self._scheme)
         self._state.add(self)
         self._plane.connections.add(self)
         self.deadline = self._plane.now() + self._plane.settings.head_timeout_s
@@ -146,7 +160,7 @@ class NativeProtocol(asyncio.Protocol):
             self._buffer = b""
         end = data.find(b"\r\n\r\n") + 4
         try:
-            if end < 4 or end > MAX_HEAD or data[:1] == b"\r":
+            if end < 4 or end > self._max_head or data[:1] == b"\r":
                 self._wait_for_head(data, end)
                 return
             head, length = self._reader.read(data[:end])
@@ -161,6 +175,10 @@ class NativeProtocol(asyncio.Protocol):
         else:
             self._plain = False
             self._closing = plane.draining or not head.keep_alive
+        if self._tells_way or head.via is not None:
+            # From now on for each request of this connection: the next one may say nothing.
+            self._tells_way = True
+            self.peer, self.forwarded = read_caller(plane, head, self._address, self._scheme)
         exchange = self._exchange = Exchange(plane, self, head, length, plane.now())
         if length is not None and len(data) == end + length:
             exchange.begin(data[end:], True)
@@ -175,7 +193,7 @@ class NativeProtocol(asyncio.Protocol):
             else:
                 self._buffer = data
             return
-        if len(data) > MAX_HEAD or end > MAX_HEAD:
+        if len(data) > self._max_head or end > self._max_head:
             raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
         if has_bare_line_end(data) or data[:2] == b"\r\n":
             raise ProtocolError("bare_line_end", "a line does not end in CRLF")
@@ -189,7 +207,8 @@ class NativeProtocol(asyncio.Protocol):
         """A request whose body is not just what came with its head."""
         self._ask = head.expects_continue
         if head.chunked:
-            self._decoder = ChunkedDecoder()
+            self._decoder = ChunkedDecoder(self._plane.rules)
+            self._begin_pace(exchange)
             exchange.begin(b"", False)
             if data:
                 self._rest_of_body(data)
@@ -198,7 +217,14 @@ class NativeProtocol(asyncio.Protocol):
             exchange.begin(data[:length], True)
         else:
             self._remaining = length - len(data)
+            self._begin_pace(exchange)
             exchange.begin(data, False)
+
+    def _begin_pace(self, exchange: Exchange) -> None:
+        least = self._plane.rules.min_body_bytes_per_s
+        if least:
+            self._pace = BodyPace(exchange.started_at, least)
+            self.deadline = self._pace.due
 
     def _rest_of_body(self, data: bytes) -> None:
         """The exchange may have ended already, and its successor must not get this."""
@@ -211,6 +237,8 @@ class NativeProtocol(asyncio.Protocol):
         exchange = self._exchange
         assert exchange is not None
         self._ask = False
+        if self._pace is not None:
+            self._pace.received += len(data)
         if self._decoder is None:
             surplus = len(data) - self._remaining
             if surplus > 0:
@@ -223,19 +251,24 @@ class NativeProtocol(asyncio.Protocol):
         try:
             payload = decoder.feed(data)
         except ProtocolError as error:
-            begun = exchange.status != 0
-            self._exchange = None
-            exchange.client_gone()
-            if begun:
-                self._transport.abort()  # an answer is under way: nothing may follow it
-            else:
-                self._refuse(error)
+            self._refuse_rest(exchange, error)
             return
         if decoder.done:
             self._decoder = None
             self._buffer = decoder.rest
         if payload or decoder.done:
             exchange.feed(payload, decoder.done)
+
+    def _refuse_rest(self, exchange: Exchange, error: ProtocolError) -> None:
+        """What follows in this body cannot be had: the exchange ends."""
+        begun = exchange.status != 0
+        self._exchange = None
+        exchange.client_gone()
+        if begun:
+            self._plane.count_refusal(str(error.code.status), error.reason)
+            self._transport.abort()  # an answer is under way: nothing may follow it
+        else:
+            self._refuse(error)
 
     def _hold_back(self, data: bytes) -> None:
         """A pipelined request waits for the answer before it."""
@@ -254,16 +287,34 @@ class NativeProtocol(asyncio.Protocol):
         self._begin_linger()
 
     def on_deadline(self) -> None:
-        """The time for a head, for the next request or for lingering is over."""
-        if self._exchange is not None:
-            return
+        """The time for a head, a part of a body, the next request or for lingering is over."""
         self.deadline = NEVER
+        if self._exchange is not None:
+            self._judge_pace(self._exchange)
+            return
         if self._buffer and self._lingered < 0:
             self._refuse(
                 ProtocolError("head_timeout", "no request in time", ErrorCode.REQUEST_TIMEOUT)
             )
         else:
             self._transport.abort() if self._lingered >= 0 else self._transport.close()
+
+    def _judge_pace(self, exchange: Exchange) -> None:
+        """End a request whose body dribbles in, unless something on our side holds it up."""
+        pace = self._pace
+        if pace is None or not self._body_missing:
+            return
+        if self._paused or self._ask or exchange.status:
+            pace.excuse()
+        if pace.too_slow(self._plane.now()):
+            self._refuse_rest(
+                exchange,
+                ProtocolError(
+                    "body_too_slow", "the body comes too slowly", ErrorCode.REQUEST_TIMEOUT
+                ),
+            )
+        else:
+            self.deadline = pace.due
 
     # -- the answer: what an exchange calls (see client.Client) ------------------------------
 
@@ -343,6 +394,7 @@ class NativeProtocol(asyncio.Protocol):
         assert request is not None
         if self._plane.draining or self._body_missing:
             self._closing = True
+        count_reply(self._plane, status)
         self._write_reply(status, fields, body, head_only=request.method == b"HEAD")
         self._end_request()
 
@@ -381,6 +433,8 @@ class NativeProtocol(asyncio.Protocol):
         """See `client.Client`."""
         if self._paused and not self._transport.is_closing():
             self._paused = False
+            if self._pace is not None:
+                self._pace.excuse()
             self._transport.resume_reading()
 
     # -- between requests --------------------------------------------------------------------
@@ -392,6 +446,7 @@ class NativeProtocol(asyncio.Protocol):
     def _end_request(self) -> None:
         """The answer has been written: make ready for the next request, or close."""
         self._exchange = None
+        self._pace = None
         missing = self._remaining or self._decoder is not None
         if missing:
             # Nothing behind an answered request can be told from the rest of its body.

@@ -81,7 +81,7 @@ async def test_without_a_token_no_operation_is_for_anybody(
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=NAMES)
 def test_viewers_read_operators_change_and_admins_reload(operation: Operation) -> None:
-    if operation.name == "reload":
+    if operation.name in ("reload", "restart"):
         wanted = "admin"
     elif operation.name in TEXTS:
         wanted = "operator"

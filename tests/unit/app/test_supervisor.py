@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from router.app import supervisor
-from router.app.supervisor import Child, Supervisor
+from router.app import child
+from router.app.child import Birth, Child
+from router.app.supervisor import Supervisor
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +63,7 @@ class Stage:
         return [line.split() for line in text.splitlines() if line.startswith(child)]
 
     def child(self, name: str, program: str) -> Child:
-        def command(_started_before: bool) -> Sequence[str]:
+        def command(_birth: Birth) -> Sequence[str]:
             return (program, name)
 
         return Child(name, command, ())
@@ -123,7 +124,7 @@ async def test_a_child_that_never_starts_ends_everything_with_1(stage: Stage) ->
     family = stage.supervisor("obedient", "obedient", "broken")
     async with asyncio.timeout(DEADLINE_S):
         assert await family.run() == 1
-    assert len(stage.notes("w1")) == supervisor.FAILED_STARTS
+    assert len(stage.notes("w1")) == child.FAILED_STARTS
 
 
 async def test_a_child_that_refuses_its_orders_ends_everything_at_once(stage: Stage) -> None:
@@ -136,11 +137,11 @@ async def test_a_child_that_refuses_its_orders_ends_everything_at_once(stage: St
 async def test_a_child_that_had_started_is_never_given_up(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "STARTED_AFTER_S", 0.0)
-    monkeypatch.setattr(supervisor, "SLOWEST_RESTART_S", 0.05)
+    monkeypatch.setattr(child, "STARTED_AFTER_S", 0.0)
+    monkeypatch.setattr(child, "SLOWEST_RESTART_S", 0.05)
     family = stage.supervisor("refusing", "obedient")
     running = asyncio.create_task(family.run())
-    await stage.wait_until(lambda: len(stage.notes("control")) > supervisor.FAILED_STARTS + 2)
+    await stage.wait_until(lambda: len(stage.notes("control")) > child.FAILED_STARTS + 2)
     await end(running, family)
 
 
