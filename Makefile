@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than there are cores, for tests of whole routers mostly wait; four at most.
+TEST_PROCESSES ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))
 
 .PHONY: help demo test lint format bench bench-peers bench-control loadtest fuzz clean
 .PHONY: lock audit changelog dist image test-container
@@ -49,7 +51,7 @@ format: .venv/.installed
 
 test: lint .venv/bin/helm
 	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TESTS)
 
 bench-control: .venv/.installed
 	$(BIN)/python -m loadtests.control $(BENCH)

@@ -146,7 +146,7 @@ def test_a_story_that_goes_otherwise_is_an_error() -> None:
     scenario = replace(CANARY, acts=bad, walk=(50, 100))
     out = Console(file=io.StringIO(), width=80)
     with pytest.raises(StoryError, match=r"v2 ended with rollout\.promoted"):
-        run(scenario, 30.0, out)
+        run(scenario, 24.0, out)
     assert isinstance(out.file, io.StringIO)
     assert "Story: NOT as it should be: v2 ended with rollout.promoted" in out.file.getvalue()
     assert "release: v3" not in out.file.getvalue()
