@@ -34,6 +34,9 @@ HEALTHY_AFTER_S: Final = 30.0
 STARTED_AFTER_S: Final = 5.0
 """A child that lived this long had started; one that ends earlier, by itself, had not."""
 
+SLOW_START_S: Final = 60.0
+"""A child may read for so long before it refuses: on a busy machine even a small file takes 6 s."""
+
 FAILED_STARTS: Final = 5
 COMES_UP_S: Final = 30.0
 """A successor boots and serves within it, or is given up; on a busy machine it takes 2 s."""
@@ -207,11 +210,12 @@ class Child:
 
     def _gives_up(self, code: int, lived_s: float) -> bool:
         killed = code in (-signal.SIGKILL, -signal.SIGTERM)  # by somebody: no fault of its own
-        self._started = self._started or lived_s > STARTED_AFTER_S
+        refused = code == EXIT_REFUSED
+        self._started = self._started or lived_s > (SLOW_START_S if refused else STARTED_AFTER_S)
         self._failed_starts += not killed
         if self._started:
             return False
-        return code == EXIT_REFUSED or self._failed_starts >= FAILED_STARTS
+        return refused or self._failed_starts >= FAILED_STARTS
 
     async def _start(self, *, successor: bool = False) -> Running:
         ours, theirs = socket.socketpair()

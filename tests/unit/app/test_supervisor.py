@@ -134,10 +134,21 @@ async def test_a_child_that_refuses_its_orders_ends_everything_at_once(stage: St
     assert len(stage.notes("control")) == 1
 
 
+async def test_a_child_that_takes_long_to_refuse_its_orders_ends_everything_as_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "STARTED_AFTER_S", 0.0)  # a busy machine: it is long over
+    family = stage.supervisor("refusing", "obedient")
+    async with asyncio.timeout(DEADLINE_S):
+        assert await family.run() == 1
+    assert len(stage.notes("control")) == 1
+
+
 async def test_a_child_that_had_started_is_never_given_up(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "STARTED_AFTER_S", 0.0)
+    monkeypatch.setattr(child, "SLOW_START_S", 0.0)
     monkeypatch.setattr(child, "SLOWEST_RESTART_S", 0.05)
     family = stage.supervisor("refusing", "obedient")
     running = asyncio.create_task(family.run())
