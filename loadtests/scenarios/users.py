@@ -266,6 +266,8 @@ class ChangeUser(User):
 
     def on_stop(self) -> None:
         """Give the weights back to the controller."""
+        # The last change may still be on its way: not over its connection.
+        changing, self._connection = self._connection, _connection(self._url)
         try:
             if self._turn:
                 path = f"{self._path}/{PLAN.route}/weights?reason=load+test+is+over"
@@ -274,6 +276,7 @@ class ChangeUser(User):
         except ChangeError as fault:
             TALLY.on_change_failed(str(fault))
         self._connection.close()
+        changing.close()
 
     @task
     def change(self) -> None:
@@ -302,13 +305,14 @@ class ChangeUser(User):
             ChangeError: there was none, or it says that not every worker has followed.
         """
         headers = {"Content-Type": "application/json", **_authorization(ADMIN_TOKEN_VARIABLE)}
+        connection = self._connection
         try:
             content = b"" if body is None else msgspec.json.encode(body)
-            self._connection.request(method, path, content, headers)
-            response = self._connection.getresponse()
+            connection.request(method, path, content, headers)
+            response = connection.getresponse()
             text = response.read()
         except (OSError, HTTPException) as error:
-            self._connection.close()
+            connection.close()
             raise ChangeError(f"{method} {path}: {type(error).__name__}: {error}") from None
         if response.status != 200:
             raise ChangeError(f"{method} {path}: {_complaint(response.status, text)}")
