@@ -142,6 +142,7 @@ def _start(
 
 
 def _wait_ready(name: str, launch: Launch, process: subprocess.Popen[bytes], log: Path) -> None:
+    # Polled: what proxies say when they are ready differs, that they answer does not.
     deadline = time.monotonic() + _READY_S
     said = "no answer"
     while time.monotonic() < deadline:
@@ -161,6 +162,7 @@ def _wait_ready(name: str, launch: Launch, process: subprocess.Popen[bytes], log
 
 def _wait_line(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 10
+    # Polled: its output goes to a file, which tells nobody that it has grown.
     while time.monotonic() < deadline and process.poll() is None:
         text = log.read_text()
         if text.endswith("\n"):
@@ -177,7 +179,7 @@ def _wait_worker(root: int, address: Address) -> int:
         raise BenchError(f"{address.url} says it is ready, but: {error}") from error
     with connection:
         ours = connection.getsockname()
-        for _ in range(50):
+        for _ in range(50):  # polled: that a connection was accepted is seen from outside only
             for pid in process_tree(root):
                 held = psutil.Process(pid).net_connections("tcp4")
                 if any(tuple(each.raddr) == ours for each in held):

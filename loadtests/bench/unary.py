@@ -45,7 +45,7 @@ class UnaryLoad:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
-            time.sleep(seconds)
+            time.sleep(seconds)  # the slice: wrk works meanwhile
             # Not by -d: it takes whole seconds only. wrk ends its sums on SIGINT as well.
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=30)

@@ -137,7 +137,7 @@ def _plan(options: argparse.Namespace, target: Target, folder: Path) -> Plan:
 def _read_again(target: Target) -> str:
     if target.admin is None:
         return ""
-    time.sleep(TOLD_S)
+    time.sleep(TOLD_S)  # workers tell what they counted once a second, and nobody says when
     return read_metrics(target.admin)
 
 

@@ -461,7 +461,7 @@ class Exchange:
 
         An answer that has begun already cannot be heard whole any more: then there is no copy.
         """
-        if self.done or self._first_byte_at:
+        if self.done or self._first_byte_at or self._mirrored is not None:
             return
         route, version, client = self._held_route, self._held_version, self._client
         body = self._pieces[0] if self._pieces else b""

@@ -117,7 +117,7 @@ def test_values_that_contradict_each_other_are_refused() -> None:
     assert "names no application" in refusal({"sidecar": {"enabled": True}})
     beside = {"enabled": True, "containers": [{"name": "app", "image": "app"}]}
     assert "listens on loopback" in refusal({"sidecar": beside})
-    assert "no pod that its Services could reach" in refusal({"library": True})
+    assert "no pod that its Services could reach" in refusal({"containerOnly": True})
 
 
 def test_a_refusal_shows_no_secret() -> None:

@@ -250,6 +250,19 @@ async def test_a_retried_request_is_copied_once(
     assert len(broken.requests) > 0
 
 
+async def test_what_stable_answers_in_a_canarys_place_is_copied_as_any_other_of_its_requests(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v1, v2 = await upstreams.named("v1"), await upstreams.start("v2", failing())
+    v3 = await upstreams.named("v3")
+    versions = (shadow("v3", v3), canary("v2", v2, weight=50), version("v1", v1, weight=50))
+    router.install(route("chat", *versions, shadow=Shadow(version="v3"), breaker=None))
+    for _ in range(10):
+        assert (await client.ask(post(CHAT, BODY))).json()["server"] == "v1"
+    await wait_until(lambda: len(v3.requests) == 10)
+    assert len(v2.requests) == 5
+
+
 # -- a shadow that misbehaves ------------------------------------------------------------------
 
 

@@ -105,6 +105,7 @@ def _own_daemon(daemon: str, directory: str) -> Iterator[str]:
 
 def _wait_answers(process: subprocess.Popen[bytes], engine: DockerEngine, log: Path) -> None:
     deadline = time.monotonic() + START_DEADLINE_S
+    # Polled: dockerd says when it is up in its log only, in words that change.
     while engine.ask("version").returncode != 0:
         if process.poll() is not None or time.monotonic() > deadline:
             raise NoEngineError(f"dockerd did not come up: {log.read_text()[-2000:]}")

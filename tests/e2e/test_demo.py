@@ -52,6 +52,7 @@ class Demo:
         return self.out.read_text()
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Poll: the demo writes to a file, and a file tells nobody that it has grown."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
             assert self.process.poll() is None, self.err.read_text()

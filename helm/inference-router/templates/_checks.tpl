@@ -32,10 +32,10 @@
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.metrics.enabled) -}}
 {{- fail "\n\nserviceMonitor.enabled has nothing to scrape: set service.metrics.enabled: true.\n" -}}
 {{- end -}}
-{{- if and .Values.library (or .Values.service.traffic.enabled .Values.service.admin.enabled .Values.service.metrics.enabled) -}}
-{{- fail "\n\nlibrary: this chart renders no pod that its Services could reach: disable service.traffic, service.admin\nand service.metrics, and write Services beside your own Deployment.\n" -}}
+{{- if and .Values.containerOnly (or .Values.service.traffic.enabled .Values.service.admin.enabled .Values.service.metrics.enabled) -}}
+{{- fail "\n\ncontainerOnly: this chart renders no pod that its Services could reach: disable service.traffic, service.admin\nand service.metrics, and write Services beside your own Deployment.\n" -}}
 {{- end -}}
-{{- if and .Values.sidecar.enabled (not .Values.sidecar.containers) (not .Values.library) -}}
+{{- if and .Values.sidecar.enabled (not .Values.sidecar.containers) (not .Values.containerOnly) -}}
 {{- fail "\n\nsidecar.enabled, but sidecar.containers names no application to stand beside.\n" -}}
 {{- end -}}
 {{- if and .Values.sidecar.enabled .Values.service.traffic.enabled (eq "traffic" (toString .Values.service.traffic.targetPort)) -}}

@@ -51,7 +51,6 @@ class Copy:
     """See the module."""
 
     __slots__ = (
-        "_complete",
         "_forwarded",
         "_pieces",
         "_received",
@@ -98,7 +97,6 @@ class Copy:
         self._forwarded: Final = forwarded
         self._pieces: list[bytes] = []
         self._received = 0
-        self._complete = False
         self.body = b""
         self.held = 0
         self.state = State.COLLECTING
