@@ -20,7 +20,7 @@ import json
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -29,6 +29,7 @@ from typing import Any, Final
 import httpx
 
 from router import __version__
+from router.analysis.providers.http import causes
 from router.config.address import EndpointUrl
 from router.config.models import Route, Tls, Version
 from router.config.models.strategy import Warmup
@@ -422,7 +423,7 @@ def _words(error: Exception) -> str:
 
 def _reason(error: Exception) -> str:
     """Why there is no answer, in words that do not depend on a library's release."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
@@ -433,14 +434,3 @@ def _reason(error: Exception) -> str:
             what = "cannot be reached" if isinstance(error, httpx.ConnectError) else "broke off"
             return f"{what}: {cause.strerror}"
     return f"broke off ({type(error).__name__})"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    for _ in range(10):
-        if error is None:
-            return
-        yield error
-        if isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        else:
-            error = error.__cause__ or error.__context__

@@ -200,7 +200,7 @@ async def _read(response: httpx.Response, call: Call) -> bytes:
 
 def _reason(error: Exception) -> str:
     """Why there is no answer, in words of ours: those of httpx may quote a header."""
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"has a certificate that is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
@@ -210,7 +210,8 @@ def _reason(error: Exception) -> str:
     return f"broke off ({type(error).__name__})"
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, the outermost first; ten at most."""
     for _ in range(10):
         if error is None:
             return
