@@ -843,6 +843,7 @@ class Exchange:
         if self.done:
             return
         self.done = True
+        self._relay = None  # it knows us: a cycle for each request, until the collector comes
         plane, version, status = self._plane, self._version, self.status
         plane.active.discard(self)
         if version is not None:

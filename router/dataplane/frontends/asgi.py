@@ -459,3 +459,4 @@ async def answer(plane: "DataPlane", scope: Scope, receive: Receive, send: Send)
         plane.watchers.discard(client)
         client.close()
         exchange.client_gone()
+        client.exchange = None  # it knows us: no cycle may be left behind
