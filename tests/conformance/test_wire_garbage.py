@@ -13,14 +13,19 @@ from contextlib import contextmanager
 import pytest
 
 from router.dataplane.exchange import Exchange
+from router.dataplane.mirror.capture import Capture
+from router.dataplane.mirror.copy import Copy
+from router.dataplane.mirror.leg import Leg
+from router.dataplane.mirror.tap import Tap
 from router.dataplane.relay import AnswerRelay, StreamRelay
+from tests.conformance.test_wire_mirror import Mirrored
 from tests.conformance.test_wire_streams import CHAT, DONE, begin_stream, relay
 from tests.support.dataplanes import RunningDataPlane
 from tests.support.raw import RawClient, post
 from tests.support.sse import delta
-from tests.support.upstreams import Upstream
+from tests.support.upstreams import Upstream, Upstreams, resetting
 
-OURS = (Exchange, StreamRelay, AnswerRelay)
+OURS = (Exchange, StreamRelay, AnswerRelay, Copy, Leg, Tap, Capture)
 
 Play = Callable[[RawClient, Upstream], Awaitable[None]]
 
@@ -108,4 +113,23 @@ async def test_a_request_leaves_no_cycle_behind(
             await answered(client, v1)
             client.close()
             await router.wait_idle()
+    assert garbage == []
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["answered", "reset"])
+async def test_a_copied_request_leaves_no_cycle_behind(
+    router: RunningDataPlane, upstreams: Upstreams, *, broken: bool
+) -> None:
+    mirrored = Mirrored(router, await upstreams.named("v1"), await upstreams.named("v2"))
+    if broken:
+        mirrored.v2.replies = resetting
+    mirrored.install(noise_bp=10_000)
+    with kept_garbage() as garbage:
+        for number in range(1, 4):
+            client = await router.connect()
+            assert (await client.ask(post(CHAT, {}))).status == 200
+            client.close()
+            await router.wait_idle()
+            await mirrored.wait_outcome(**{"error" if broken else "answered": number})
+        mirrored.pairs.clear()
     assert garbage == []
