@@ -238,7 +238,11 @@ class Table:
         else:
             self.index = RouteIndex(snapshot.routes)
         names = dict.fromkeys(name for route in routes.values() for name in route.body_fields)
-        self.body_reader: Final = BodyReader(names)
+        if old is not None and old.body_reader.names == tuple(names):
+            # Each reader is a class of its own, which only the cycle collector takes away.
+            self.body_reader: BodyReader = old.body_reader
+        else:
+            self.body_reader = BodyReader(names)
         limits = [route.limits for route in snapshot.routes]
         self.max_body_bytes: Final = max((limit.max_body_bytes for limit in limits), default=0)
         self.least_body_limit: Final = min(

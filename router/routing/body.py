@@ -65,10 +65,11 @@ class BodyReader:
     `read` raises msgspec's errors; `why_not` puts one in words.
     """
 
-    __slots__ = ("read",)
+    __slots__ = ("names", "read")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        others = [name for name in dict.fromkeys(names) if name != MODEL]
+        self.names: Final = tuple(dict.fromkeys(names))
+        others = [name for name in self.names if name != MODEL]
         # Attribute names are ours: a JSON key may be anything, and collide with Python's.
         fields = [(f"field_{index}", Any, None) for index in range(len(others))]
         renames = {f"field_{index}": name for index, name in enumerate(others)}
