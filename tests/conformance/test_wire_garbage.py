@@ -21,10 +21,10 @@ from router.dataplane.relay import AnswerRelay, StreamRelay
 from router.dataplane.table import Table
 from router.snapshot import StickyKind, StickySource
 from tests.conformance.test_wire_mirror import Mirrored
-from tests.conformance.test_wire_streams import CHAT, DONE, begin_stream, relay
+from tests.conformance.test_wire_streams import CHAT, begin_stream, relay
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
 from tests.support.raw import RawClient, post
-from tests.support.sse import delta
+from tests.support.sse import DONE, delta
 from tests.support.upstreams import Upstream, Upstreams, resetting
 
 OF_A_REQUEST = (Exchange, StreamRelay, AnswerRelay, Copy, Leg, Tap, Capture)
