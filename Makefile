@@ -23,11 +23,17 @@ help:
 	@echo 'make audit   known vulnerabilities of what is pinned (AUDIT=--strict)'
 	@echo 'make changelog   CHANGELOG.md from changes/'
 
-# The stamp is younger than pyproject.toml when all Python packages are there.
-.venv/.installed: pyproject.toml
+# A stamp is younger than pyproject.toml when its Python packages are there: those of the router,
+# which a demo needs, and those of its developers.
+.venv/.router: pyproject.toml
 	@.ci/debian-packages python3-venv:ensurepip
-	@echo '== Python packages into .venv'
+	@echo '== Python packages of the router into .venv'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed: pyproject.toml | .venv/.router
+	@echo '== Python packages of its developers into .venv'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
@@ -36,7 +42,7 @@ help:
 	@echo '== helm and kubectl into .venv'
 	@$(BIN)/python .ci/helm
 
-demo: .venv/.installed
+demo: .venv/.router
 	@$(BIN)/inference-router demo
 
 lint: .venv/.installed
