@@ -7,15 +7,21 @@ Never traffic: a client of a model has no business here.  Errors are `applicatio
 table        every operation, one row each: who may call it, what it takes, how it answers
 operation    what a row is
 place        a path of the API: method, role, intake, handler, refusals
-guard        who calls: tokens, and what a browser may not do
+guard        who calls, in front of everything below `/api/`
+authority    how that is decided: tokens, sessions, and what a browser may not do (`origins`)
 logins       failed tokens, limited and told
+session      what the console's browser keeps instead of a token; `session_calls` gives it out
+ui           the console's files
 intake       parameters and bodies become checked values (`requests`, `fields`, `json_text`)
 documents    what is answered; `openapi` describes it all
+overview history configuration
+             what the console shows beside all this
 routes changes rollouts shadow comparisons runs explain generations audit events reload
              the handlers
 problems     every error that there is
 """
 
+import secrets
 from typing import Final
 
 from starlette.applications import Starlette
@@ -25,34 +31,45 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from router import __version__
-from router.admin import openapi, probes
+from router.admin import openapi, probes, session_calls, ui
+from router.admin.authority import Authority
 from router.admin.guard import Guard
 from router.admin.logins import Logins
 from router.admin.place import places
 from router.admin.problems import exception_handlers
 from router.admin.reply import json_response
+from router.admin.session import Sessions
 from router.admin.table import OPERATIONS
 from router.controller.plane import ControlPlane
+from router.store.session_key import KEY_BYTES
 
 API: Final = "/api/v1"
 
 
-def create_admin(plane: ControlPlane) -> Starlette:
-    """The admin port's application over a control plane."""
+def create_admin(plane: ControlPlane, key: bytes | None = None) -> Starlette:
+    """The admin port's application over a control plane.
+
+    `key` signs the console's sessions (`router.store.session_key`); without it they end with this
+    application.
+    """
     logins = Logins()
+    authority = Authority(plane, logins, Sessions(key or secrets.token_bytes(KEY_BYTES)))
     api = [*places(OPERATIONS), Route("/openapi.json", _openapi)]
-    guarded = [Middleware(Guard, logins=logins)]
+    guarded = [Middleware(Guard, authority=authority)]
     app = Starlette(
         routes=[
             Route("/", _index),
             *probes.ROUTES,
             Mount(API, Router(api, redirect_slashes=False), middleware=guarded),
+            *session_calls.ROUTES,
+            *ui.ROUTES,
         ],
         exception_handlers=exception_handlers,
     )
     app.router.redirect_slashes = False  # what is nearly right is not there
     app.state.plane = plane
     app.state.logins = logins
+    app.state.authority = authority
     return app
 
 
@@ -69,7 +86,11 @@ async def _index(request: Request) -> JSONResponse:
             "name": "inference-router",
             "version": __version__,
             "links": {
-                place.rpartition("/")[2].removesuffix(".json"): root + place for place in places_
+                "console": f"{root}/ui/",
+                **{
+                    place.rpartition("/")[2].removesuffix(".json"): root + place
+                    for place in places_
+                },
             },
         }
     )

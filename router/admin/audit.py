@@ -17,7 +17,7 @@ from router.admin.reply import json_response
 from router.admin.requests import AuditParameters
 from router.audit.chain import Verdict
 from router.audit.entry import Entry
-from router.store.base import MAX_PAGE, Store
+from router.store.base import MAX_PAGE, Store, searched
 from router.store.verify import verify_trail
 
 MAX_VERIFYING: Final = 2
@@ -29,20 +29,40 @@ async def list_entries(asked: Asked[AuditParameters, None]) -> Response:
     wanted = asked.parameters
     if wanted.after is not None and wanted.before is not None:
         raise invalid([("before", "does not go together with after")])
+    newest = await _newest(asked) if wanted.search is not None else 0
+    before = wanted.before
+    if wanted.search is not None and wanted.after is None:
+        before = searched(None, before, newest).below  # what is written meanwhile shifts nothing
     found = await asked.plane.store.entries(
         after=wanted.after,
-        before=wanted.before,
+        before=before,
         route=wanted.route,
         action=wanted.action,
         actor=wanted.actor,
+        search=wanted.search,
         limit=wanted.limit + 1,  # one more says whether there is a next page
     )
     page = found[: wanted.limit]
-    more = len(found) > len(page) or len(found) == MAX_PAGE
-    following = page[-1].sequence if more else None
+    if len(found) > len(page) or len(found) == MAX_PAGE:
+        following: int | None = page[-1].sequence
+    else:
+        following = None if wanted.search is None else _unsearched(wanted, newest)
     headers = {} if following is None else {"link": _link(asked, following)}
     entries = [told_entry(each) for each in page]
     return json_response({"entries": entries, "next": following}, headers=headers)
+
+
+async def _newest(asked: Asked[AuditParameters, None]) -> int:
+    head = await asked.plane.store.head()
+    return 0 if head is None else head.sequence
+
+
+def _unsearched(wanted: AuditParameters, newest: int) -> int | None:
+    """Where a search goes on that has found all in its part of the trail; None: that was all."""
+    part = searched(wanted.after, wanted.before, newest)
+    if wanted.after is not None:
+        return part.below - 1 if part.below <= newest else None
+    return part.above + 1 if part.above else None
 
 
 def _link(asked: Asked[AuditParameters, None], following: int) -> str:

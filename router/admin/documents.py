@@ -23,6 +23,54 @@ class EndpointDocument(Section):
     """How many have looked at it."""
     reasons: list[str]
     """Why it is not healthy."""
+    ejections: int
+    """Times that the live workers have left it alone since they began."""
+    ejected_until: float | None
+    """When the last worker that leaves it alone tries it again; null: none does."""
+    slow_start: "SlowStartDocument | None"
+    """It came back or joined, and its share grows; null: it has all of it."""
+    idle_seconds: float | None
+    """How long its idle connections are kept, as it closes them early itself; null: as always."""
+
+
+class SlowStartDocument(Section):
+    """An endpoint that is being warmed."""
+
+    percent: float
+    """What it gets of a full share now, in the worker that gives it least."""
+    until: float
+    """When it has its full share in every worker."""
+
+
+class CircuitDocument(Section):
+    """A version's own bounds, in each worker, and how full they are in all of them together."""
+
+    max_in_flight: int
+    max_pending: int
+    in_flight: int
+    pending: int
+    """Requests that wait for a place."""
+    refused: dict[str, int]
+    """How many by reason: full, deadline, displaced; none: empty."""
+
+
+class AdmissionDocument(Section):
+    """A route's bounds, in each worker, and how full they are in all of them together."""
+
+    max_in_flight: int
+    max_queue: int
+    workers: int
+    """Live ones: so many times the bounds are there."""
+    in_flight: int
+    """Requests that have a place, those included that wait for a place of their version."""
+    queued: int
+    """Requests that wait for a place."""
+    refused: dict[str, int]
+    """How many by reason: full, deadline, displaced; none: empty."""
+    shed: dict[str, int]
+    """How many were refused because the event loop could not keep up, by class of priority."""
+    shed_share: float
+    """Share of new requests that the worker which refuses most refuses now, 0 to 1."""
 
 
 class VersionDocument(Section):
@@ -47,6 +95,10 @@ class VersionDocument(Section):
     """Where the version comes from, as far as it is declared."""
     tripped: str | None
     """Why a worker has taken it out of the split by itself; null: none has."""
+    circuit: CircuitDocument | None
+    """Its own bounds; null: only the route's hold."""
+    panic: bool
+    """A worker gives requests to endpoints that it had left alone, as too few are healthy."""
     endpoints: list[EndpointDocument]
 
 
@@ -86,6 +138,7 @@ class RouteDocument(Section):
     """A release that was rolled back: it is not started again by itself."""
     shadow: ShadowDocument | None
     """null: nothing is copied."""
+    admission: AdmissionDocument
     versions: list[VersionDocument]
 
 
@@ -366,6 +419,21 @@ class ShadowLimitsDocument(Section):
     credentials: CredentialsDocument
 
 
+class CopiesDocument(Section):
+    """How the copies for one version have ended, counted while control and the workers live."""
+
+    version: str
+    """The stable version's are its twins."""
+    sampled: int
+    """All of them: those that have ended, are on their way, or wait."""
+    in_flight: int
+    answered: int
+    error: int
+    timeout: int
+    dropped: dict[str, int]
+    """How many by reason; none: empty."""
+
+
 class ShadowStandingDocument(Section):
     """Which shadow is in force, who wants one, and why nothing is copied if so."""
 
@@ -380,6 +448,8 @@ class ShadowStandingDocument(Section):
     step: CopyingDocument | None
     """What the rollout's last setShadow step wants; it is heard before the configuration."""
     configured: CopyingDocument | None
+    copies: list[CopiesDocument]
+    """Of versions that got any."""
     limits: ShadowLimitsDocument | None
 
 
@@ -553,6 +623,220 @@ class RolloutDocument(Section):
     started: float | None
     finished: float | None
     analyses: list[OwnRunDocument]
+
+
+class SessionDocument(Section):
+    """Who the caller is."""
+
+    name: str
+    """The token's name; `local` without tokens."""
+    role: str
+    tokens: bool
+    """Whether any are configured; without them nobody logs in."""
+    expires: int | None
+    """When the console's session ends; null: the call came with a token, or none is needed."""
+
+
+class WorkerDocument(Section):
+    """One worker slot."""
+
+    name: str
+    live: bool
+    """It is connected and does not drain."""
+    generation: int | None
+    """The generation that it serves; null: it is not live."""
+    in_flight: int | None
+
+
+class VersionNumbersDocument(Section):
+    """What a version does; rates and times of the last 60 seconds, null: not measured."""
+
+    name: str
+    role: str
+    weight: float
+    """The share in force, in percent."""
+    wanted: float | None
+    """The controller's share, where a person's weights replace it."""
+    request_rate: float | None
+    """Requests a second."""
+    error_ratio: float | None
+    """Failures as a share of requests, 0 to 1."""
+    p50: float | None
+    """Seconds to the last byte that half of the answers did not exceed."""
+    p99: float | None
+    """The same for 99 % of them."""
+    ttft_p50: float | None = Field(alias="ttftP50")
+    """Seconds to the first token that half of the streams did not exceed."""
+    ttft_p99: float | None = Field(alias="ttftP99")
+    """The same for 99 % of them."""
+    in_flight: int
+    tripped: str | None
+    """Why a worker has taken it out of the split by itself; null: none has."""
+    healthy_endpoints: int
+    """How many every live worker holds healthy."""
+    endpoints: int
+
+
+class OverviewRouteDocument(Section):
+    """A route, what its rollout does next, and what its versions do."""
+
+    name: str
+    generation: int
+    """The generation in which it changed last."""
+    stable: str
+    override: OverrideDocument | None
+    phase: str
+    """Healthy, Progressing, Paused or Degraded."""
+    text: str
+    """What it waits for, or why it ended."""
+    target: str | None
+    step: int | None
+    """From 1; null: no step is under way."""
+    steps: int
+    until: float | None
+    """When a pause ends by itself."""
+    versions: list[VersionNumbersDocument]
+
+
+class OverviewDocument(Section):
+    """A page of routes, by name."""
+
+    generation: int
+    ready: bool
+    reasons: list[str]
+    """Why it is not ready."""
+    warnings: list[str]
+    """What is wrong with model servers while others still answer."""
+    workers: list[WorkerDocument]
+    total: int
+    """Routes that match, on all pages."""
+    next: str | None
+    """`after` of the next page; null: no more."""
+    routes: list[OverviewRouteDocument]
+
+
+class SeriesDocument(Section):
+    """One version, moment by moment; null where nothing was measured."""
+
+    role: str
+    """What it is now."""
+    weight: list[float | None]
+    """Percent."""
+    request_rate: list[float | None]
+    """Requests a second."""
+    error_ratio: list[float | None]
+    """Failures as a share of requests, 0 to 1."""
+    p50: list[float | None]
+    """Seconds."""
+    p99: list[float | None]
+    """Seconds; the worst, where a moment is made of several samples."""
+    ttft_p50: list[float | None] = Field(alias="ttftP50")
+    """Seconds to the first token."""
+    ttft_p99: list[float | None] = Field(alias="ttftP99")
+    inter_chunk_p99: list[float | None] = Field(alias="interChunkP99")
+    """Seconds between two chunks of a stream."""
+    tokens_per_second: list[float | None]
+    """Completion tokens of all requests together."""
+
+
+class MarkDocument(Section):
+    """Something that was done to the route: an entry of the audit trail."""
+
+    time: float
+    kind: str
+    """The entry's action."""
+    text: str
+    """Its reason."""
+    generation: int | None
+    sequence: int
+
+
+class HistoryDocument(Section):
+    """A route's history on one time axis."""
+
+    now: float
+    from_: int = Field(alias="from")
+    to: int
+    step: int
+    """Seconds between two moments."""
+    times: list[int]
+    """Each the end of `step` seconds."""
+    versions: dict[str, SeriesDocument]
+    marks: list[MarkDocument]
+    """At most 200, the newest; the oldest first."""
+
+
+class RefusedDocument(Section):
+    """A configuration that could not be used."""
+
+    time: float
+    text: str
+
+
+class DeclaredVersionDocument(Section):
+    """A version as it is declared."""
+
+    endpoints: list[str]
+    model: str | None
+
+
+class DeclaredShadowDocument(Section):
+    """A shadow as it is declared."""
+
+    version: str
+    percent: float
+
+
+class DeclaredDocument(Section):
+    """A route as the configuration declares it."""
+
+    release: str | None
+    strategy: str
+    """In one line."""
+    versions: dict[str, DeclaredVersionDocument]
+    initial_weights: dict[str, float] | None
+    shadow: DeclaredShadowDocument | None
+
+
+class RunningDocument(Section):
+    """A route as it runs."""
+
+    stable: str
+    weights: dict[str, float]
+    """The shares in force, in percent."""
+    rejected: str | None
+    override: OverrideDocument | None
+    phase: str
+    shadow: ShadowDocument | None
+
+
+class DeclaredRouteDocument(Section):
+    """A route as it is declared and as it runs."""
+
+    name: str
+    declared: DeclaredDocument
+    running: RunningDocument
+    differences: list[str]
+    """Why it does not run as declared; none: it does."""
+
+
+class ConfigDocument(Section):
+    """The configuration in force, without secrets."""
+
+    file: str | None
+    """null: the router is embedded in another program."""
+    loaded_at: float
+    generation: int
+    last_problem: RefusedDocument | None
+    """Why a newer file is not in force; null: this is the newest."""
+    restart_needed: list[str]
+    """Fields that have changed since control began, and need a restart."""
+    server: dict[str, Any]
+    """The section `server`, the kind of `store`, and the number of `tokens`."""
+    total: int
+    next: str | None
+    """`after` of the next page; null: no more."""
+    routes: list[DeclaredRouteDocument]
 
 
 class FieldError(Section):

@@ -4,7 +4,7 @@ What is not known is refused: `?dryrun=true` shall not change anything for its s
 """
 
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -16,6 +16,8 @@ from router.admin.problems import Problem, ProblemType, invalid
 from router.audit.entry import Actor
 from router.config.messages import findings
 from router.controller.plane import ControlPlane
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 MAX_BODY_BYTES: Final = 2**20
 MAX_ERRORS: Final = 100
@@ -40,6 +42,15 @@ async def take_in(
         digest=_digest(request, text),
         request=request,
     )
+
+
+async def read_body_as(model: type[BodyT], request: Request) -> BodyT:
+    """A body alone, of a call that is no operation.
+
+    Raises:
+        Problem: it cannot be used.
+    """
+    return _document(model, request, await _read_body(request))
 
 
 def _digest(request: Request, body: bytes) -> str:
@@ -124,15 +135,19 @@ def _too_large() -> Problem:
 def _read_document(operation: Operation, request: Request, text: bytes) -> BaseModel | None:
     if operation.body is None or (not text and operation.body_optional):
         return None
+    return _document(operation.body, request, text)
+
+
+def _document(model: type[BodyT], request: Request, text: bytes) -> BodyT:
     _check_media_type(request)
     try:
         document = read_json(text)
     except ValueError as error:
         raise Problem(ProblemType.MALFORMED, f"the body: {error}") from None
     try:
-        return operation.body.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        raise invalid(_told(operation.body, error)) from None
+        raise invalid(_told(model, error)) from None
 
 
 def _check_media_type(request: Request) -> None:

@@ -11,6 +11,7 @@ from router.admin.documents import ProblemDocument
 from router.admin.operation import Answer, Operation
 from router.admin.problems import MEDIA_TYPE as PROBLEM
 from router.admin.problems import ProblemType
+from router.admin.session import COOKIE
 from router.config.models import Role
 
 _REF: Final = "#/components/schemas/{model}"
@@ -41,10 +42,14 @@ def document(operations: Iterable[Operation], server: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": definitions.get("$defs", {}),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                # The console's; a change with it also needs Origin and X-Requested-With.
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+            },
         },
         # An empty requirement: without configured tokens none is asked for.
-        "security": [{"token": []}, {}],
+        "security": [{"token": []}, {"session": []}, {}],
     }
 
 

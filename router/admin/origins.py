@@ -5,9 +5,13 @@ whose name was made to point at 127.0.0.1 (DNS rebinding), and not another host.
 tokens, a call that may change something and comes from a page of another site is refused.
 """
 
+from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
+
+CONSOLE: Final = "inference-router-console"
+"""What the console sends as X-Requested-With: a form or a link cannot."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS: Final = {"http": "80", "https": "443"}
@@ -18,6 +22,26 @@ def why_foreign(method: str, host: str, origin: str | None) -> str | None:
     if method in SAFE_METHODS or origin is None or _is_same(origin, host):
         return None
     return "the call comes from a web page of another site (Origin does not fit Host)"
+
+
+def why_forged(headers: Mapping[str, str]) -> str | None:
+    """Why a call that changes something is refused with a session; None if it is not.
+
+    A browser adds the session to whatever it sends: only the console's own page can have sent a
+    call that names its origin and carries a field of its own.
+    """
+    why = why_not_own(headers)
+    if why is None and headers.get("x-requested-with") != CONSOLE:
+        return f"a change with a session is sent with `X-Requested-With: {CONSOLE}`"
+    return why
+
+
+def why_not_own(headers: Mapping[str, str]) -> str | None:
+    """Why a call is not one of a page of this very port; None if it is."""
+    origin = headers.get("origin")
+    if origin is not None and _is_same(origin, headers.get("host", "")):
+        return None
+    return "only a page of this port calls this: Origin is not there, or does not fit Host"
 
 
 def why_exposed(host: str, peer: str | None, listens_on: str) -> str | None:

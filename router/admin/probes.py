@@ -20,7 +20,7 @@ async def livez(_request: Request) -> JSONResponse:
 
 
 async def readyz(request: Request) -> JSONResponse:
-    """200 when every live worker serves the newest generation and every version is reachable."""
+    """200 when every live worker serves the newest generation and some version can be reached."""
     plane: ControlPlane = request.app.state.plane
     readiness = plane.readiness()
     return JSONResponse(
@@ -29,6 +29,7 @@ async def readyz(request: Request) -> JSONResponse:
             "generation": readiness.generation,
             "workers": {name: worker.generation for name, worker in plane.fleet.workers.items()},
             "reasons": readiness.reasons,
+            "warnings": readiness.warnings,
         },
         200 if readiness.ready else 503,
     )

@@ -135,12 +135,44 @@ class AuditParameters(Parameters):
     """Only those with this action, like `weights.set`."""
     actor: Text | None = None
     """Only those of this token, or of `controller`."""
+    search: Text | None = None
+    """Only those with this in reason, actor, action or route, whatever its case.
+
+    A page looks at 20 000 entries at most: one that is short, or empty, may have a next one.
+    """
     after: Sequence | None = None
     """The oldest above this sequence number, oldest first."""
     before: Sequence | None = None
     """The newest below this sequence number, newest first (the order without `after`)."""
     limit: Limit = 100
     """How many at most."""
+
+
+class Login(Document):
+    """What somebody logs in to the console with."""
+
+    token: Annotated[str, Field(min_length=1, max_length=4_096, repr=False)]
+    """The token."""
+
+
+class PageParameters(Parameters):
+    """Which routes, a page of them, in the order of their names."""
+
+    search: Text | None = None
+    """Only those with this in their name, whatever its case."""
+    after: Text | None = None
+    """Only those whose name comes after this one."""
+    limit: Limit = 100
+    """How many at most."""
+
+
+class HistoryParameters(RouteParameters):
+    """Which part of a route's history, and how finely."""
+
+    seconds: Annotated[int, Whole(60, 21_600)] = 3_600
+    """How far back."""
+    points: Annotated[int, Whole(2, 720)] = 180
+    """How many moments at most."""
 
 
 class Why(Document):

@@ -1,7 +1,7 @@
 """`/routes`: what every route serves now, and how far it has come."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final
 
 import orjson
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from router.admin.fields import Parameters
 from router.admin.operation import Asked
+from router.admin.pressure import Pressure, pressure
 from router.admin.reply import bytes_response, json_response
 from router.admin.requests import RouteParameters
 from router.controller.changes import told_override, told_shadow
@@ -16,10 +17,13 @@ from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
 from router.link.messages import EndpointHealth
 from router.rollouts.state import RouteState
+from router.routing.slow_start import share_at
 from router.snapshot import Route, Version
 
 Trips = Mapping[tuple[str, str], str]
 """Why a worker has taken a version out of the split, by (route, version)."""
+Panics = Set[tuple[str, str]]
+"""Versions of which a worker uses endpoints that it had left alone."""
 
 AT_ONCE: Final = 100
 """Routes that are told before others get their turn: 10 000 take 0.4 s, 100 of them 4 ms."""
@@ -30,10 +34,11 @@ async def list_routes(asked: Asked[Parameters, None]) -> Response:
     plane = asked.plane
     snapshot, states = plane.snapshot, plane.states
     touched = {route.name: plane.touched(route.name) for route in snapshot.routes}
-    trips, now = plane.fleet.trips(), plane.clock.wall()
+    trips, panics, now = plane.fleet.trips(), plane.fleet.panics(), plane.clock.wall()
+    full = pressure(plane.fleet, snapshot.routes)
     parts: list[bytes] = []
     for place, route in enumerate(snapshot.routes, 1):
-        told = _route(route, states[route.name], plane.fleet, trips, now)
+        told = _route(route, states[route.name], plane.fleet, trips, panics, full, now)
         parts.append(orjson.dumps({"generation": touched[route.name], **told}))
         if place % AT_ONCE == 0:
             await asyncio.sleep(0)
@@ -57,14 +62,31 @@ def route_document(plane: ControlPlane, name: str) -> dict[str, Any]:
     """
     _, state = plane.route(name)
     route = next(each for each in plane.snapshot.routes if each.name == name)
-    told = _route(route, state, plane.fleet, plane.fleet.trips(), plane.clock.wall())
+    fleet, now = plane.fleet, plane.clock.wall()
+    full = pressure(fleet, (route,))
+    told = _route(route, state, fleet, fleet.trips(), fleet.panics(), full, now)
     return {"generation": plane.touched(name), **told}
 
 
 def _route(
-    route: Route, state: RouteState, fleet: Fleet, trips: Trips, now: float
+    route: Route,
+    state: RouteState,
+    fleet: Fleet,
+    trips: Trips,
+    panics: Panics,
+    full: Pressure,
+    now: float,
 ) -> dict[str, Any]:
     held = state.override
+    versions = [
+        {
+            **_version(route, version, state, fleet, now),
+            "tripped": trips.get((route.name, version.name)),
+            "panic": (route.name, version.name) in panics,
+            "circuit": full.circuit(route, version),
+        }
+        for version in route.versions
+    ]
     return {
         "name": route.name,
         "stable": state.stable,
@@ -72,13 +94,8 @@ def _route(
         "past": list(state.past),
         "rejected": state.rejected,
         "shadow": None if route.shadow is None else told_shadow(route.shadow, state),
-        "versions": [
-            {
-                **_version(route, version, state, fleet, now),
-                "tripped": trips.get((route.name, version.name)),
-            }
-            for version in route.versions
-        ],
+        "admission": full.admission(route, versions),
+        "versions": versions,
     }
 
 
@@ -99,7 +116,7 @@ def _version(
         "drainUntil": _if_ahead(version.drain_until_s, now),
         "warmUntil": state.warm[version.name] if state.is_warm(version.name, now) else None,
         "lineage": state.lineage.get(version.name, {}),
-        "endpoints": [_endpoint(url, said.get(url, [])) for url in urls],
+        "endpoints": [_endpoint(url, said.get(url, []), now) for url in urls],
     }
 
 
@@ -107,7 +124,7 @@ def _if_ahead(time_s: float | None, now: float) -> float | None:
     return time_s if time_s is not None and now < time_s else None
 
 
-def _endpoint(url: str, said: list[EndpointHealth]) -> dict[str, Any]:
+def _endpoint(url: str, said: list[EndpointHealth], now: float) -> dict[str, Any]:
     healthy = sum(one.healthy for one in said)
     reasons = sorted({one.reason for one in said if one.reason})
     return {
@@ -116,4 +133,18 @@ def _endpoint(url: str, said: list[EndpointHealth]) -> dict[str, Any]:
         "healthyWorkers": healthy,
         "workers": len(said),
         "reasons": reasons,
+        "ejections": sum(one.ejections for one in said),
+        "ejectedUntil": _if_ahead(max((one.ejected_until_s for one in said), default=0.0), now),
+        "slowStart": _slow_start([one for one in said if one.warm_until_s > now], now),
+        "idleSeconds": min((one.idle_s for one in said if one.idle_s), default=None),
+    }
+
+
+def _slow_start(warming: list[EndpointHealth], now: float) -> dict[str, float] | None:
+    if not warming:
+        return None
+    shares = [share_at(now - w.warm_from_s, w.warm_until_s - w.warm_from_s) for w in warming]
+    return {
+        "percent": round(100 * min(shares), 1),
+        "until": max(one.warm_until_s for one in warming),
     }

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from router.admin.changes import answer_change, call_of, reason_of
+from router.admin.copies import copies_of
 from router.admin.operation import Asked
 from router.admin.reply import json_response
 from router.admin.requests import (
@@ -61,6 +62,7 @@ def standing_document(plane: ControlPlane, name: str) -> dict[str, Any]:
         "override": None if state.shadow is None else told_shadow_override(state.shadow),
         "step": None if step is None else _told_copying(step),
         "configured": None if configured is None else _told_copying(configured),
+        "copies": copies_of(name, route.versions, plane.fleet),
         "limits": None if in_force is None else _told_limits(in_force),
     }
 

@@ -14,7 +14,7 @@ Promises:
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -137,11 +137,38 @@ MAX_ROUTES_TOLD: Final = 1_000
 MAX_PAGE: Final = 1_000
 """A larger `limit` is this one."""
 
+MAX_SEARCHED: Final = 20_000
+"""Audit entries that one search looks at: a page's cost has a bound, however long the trail is."""
+
 MAX_REQUESTS: Final = 100_000
 REQUESTS_KEPT_S: Final = 24 * 3600.0
 
 MAX_FINISHED_RUNS: Final = 100
 """Finished runs that are kept of each route, the newest; unfinished ones are always kept."""
+
+
+class Searched(NamedTuple):
+    """The part of the audit trail that one search looks at: sequence numbers above `above` and
+    below `below`."""
+
+    above: int
+    below: int
+
+
+def searched(after: int | None, before: int | None, head: int) -> Searched:
+    """What a search looks at: the `MAX_SEARCHED` entries that come first in the page's order.
+
+    `head` is the newest entry's number.
+    """
+    if after is not None:
+        return Searched(after, min(head, after + MAX_SEARCHED) + 1)
+    below = head + 1 if before is None else min(before, head + 1)
+    return Searched(max(0, below - 1 - MAX_SEARCHED), below)
+
+
+def searchable(reason: str, actor: str, action: str, route: str | None) -> str:
+    """The text in which a search looks, without regard to case (Unicode's case folding)."""
+    return "\n".join((reason, actor, action, route or "")).casefold()
 
 
 class Store(Protocol):
@@ -197,12 +224,14 @@ class Store(Protocol):
         route: str | None = None,
         action: str | None = None,
         actor: str | None = None,
+        search: str | None = None,
         limit: int = 100,
     ) -> list[Entry]:
         """A page of the audit trail.
 
         With `after` the oldest entries above that sequence, oldest first; else the newest ones
-        (below `before`), newest first.
+        (below `before`), newest first.  `search` is looked for in `searchable` of each entry, and
+        only in those that `searched` names: what lies beyond is found by asking from there.
         """
         ...
 

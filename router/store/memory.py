@@ -26,6 +26,8 @@ from router.store.base import (
     RequestKey,
     Run,
     StoreUnavailableError,
+    searchable,
+    searched,
 )
 from router.store.codec import decode_document
 from router.store.plan import Newest, Plan, plan
@@ -107,18 +109,26 @@ class MemoryStore:
         route: str | None = None,
         action: str | None = None,
         actor: str | None = None,
+        search: str | None = None,
         limit: int = 100,
     ) -> list[Entry]:
         """See `Store`."""
         self._check_open()
+        is_rising = after is not None
+        if search is not None:
+            after, upper = searched(
+                after, before, self._entries[-1].sequence if self._entries else 0
+            )
+            before = upper if before is None else min(before, upper)
         asked = (
             entry
-            for entry in (self._entries if after is not None else reversed(self._entries))
+            for entry in (self._entries if is_rising else reversed(self._entries))
             if (after is None or entry.sequence > after)
             and (before is None or entry.sequence < before)
             and (route is None or entry.route == route)
             and (action is None or entry.action == action)
             and (actor is None or entry.actor.name == actor)
+            and (search is None or _says(entry, search.casefold()))
         )
         return _page(asked, limit)
 
@@ -199,6 +209,10 @@ def _keep_newest(known: dict[K, V], most: int) -> None:
     """A dict keeps the order in which its keys came."""
     for old in list(islice(known, max(0, len(known) - most))):
         del known[old]
+
+
+def _says(entry: Entry, folded: str) -> bool:
+    return folded in searchable(entry.reason, entry.actor.name, entry.action, entry.route)
 
 
 def _page(asked: Iterator[V], limit: int) -> list[V]:

@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from router.audit.entry import Entry
 from router.snapshot import Snapshot
-from router.store.base import MAX_PAGE, Generation, Head, Record, RequestKey, Run
+from router.store.base import (
+    MAX_PAGE,
+    Generation,
+    Head,
+    Record,
+    RequestKey,
+    Run,
+    searchable,
+    searched,
+)
 from router.store.codec import (
     decode_document,
     decode_entry,
@@ -20,6 +29,12 @@ LOWEST: Final = -(2**63)
 HIGHEST: Final = 2**63 - 1
 
 _ENTRY: Final = "SELECT sequence, previous, hash, draft FROM audit"
+# As text, whatever is there: a trail that was tampered with is searched like any other.
+_TEXTS: Final = ", ".join(
+    f"cast(coalesce({what}, '') AS TEXT)"
+    for what in ("json_extract(draft, '$.reason')", "actor", "action", "route")
+)
+_FOUND: Final = f"instr(searchable({_TEXTS}), ?) > 0"
 _GENERATION: Final = (
     "SELECT number, time_s, routes, routes_changed, first_entry, entries FROM generations"
 )
@@ -73,14 +88,29 @@ def block(connection: Connection, above: int, upto: int, limit: int) -> list[Row
 
 
 def entries(
-    connection: Connection, *, after: int | None, before: int | None, limit: int, **only: str | None
+    connection: Connection,
+    *,
+    after: int | None,
+    before: int | None,
+    limit: int,
+    search: str | None = None,
+    **only: str | None,
 ) -> list[Entry]:
     """A page of the audit trail, see `Store.entries`; `only` are columns and their values."""
+    order = "DESC" if after is None else "ASC"
+    found: dict[str, str] = {}
+    if search is not None:
+        after, upper = searched(after, before, max(0, last_sequence(connection)))
+        before = upper if before is None else min(before, upper)
+        connection.create_function("searchable", 4, searchable, deterministic=True)
+        found[_FOUND] = search.casefold()
     bounds = {"sequence > ?": after, "sequence < ?": before}
     columns = _conditions(only)
-    told = {condition: bound(n) for condition, n in bounds.items() if n is not None} | columns
+    told: dict[str, int | str] = {
+        condition: bound(n) for condition, n in bounds.items() if n is not None
+    }
+    told |= columns | found
     where = f"WHERE {' AND '.join(told)}" if told else ""
-    order = "DESC" if after is None else "ASC"
     query = f"{_ENTRY} {where} ORDER BY sequence {order} LIMIT ?"
     return [decode_entry(*row) for row in _all(connection, query, *told.values(), page(limit))]
 

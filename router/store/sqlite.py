@@ -94,6 +94,7 @@ class SqliteReader:
         route: str | None = None,
         action: str | None = None,
         actor: str | None = None,
+        search: str | None = None,
         limit: int = 100,
     ) -> list[Entry]:
         """See `Store`."""
@@ -101,6 +102,7 @@ class SqliteReader:
             queries.entries,
             after=after,
             before=before,
+            search=search,
             limit=limit,
             route=route,
             action=action,

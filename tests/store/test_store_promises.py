@@ -18,6 +18,7 @@ from router.store.base import (
     MAX_FINISHED_RUNS,
     MAX_PAGE,
     MAX_ROUTES_TOLD,
+    MAX_SEARCHED,
     REQUESTS_KEPT_S,
     Commit,
     Generation,
@@ -506,3 +507,69 @@ async def test_a_store_that_is_opened_again_goes_on(store: Store, change: Change
     (entry,) = await change(entries=[draft()])
     assert entry.sequence == 2
     assert (await verify_trail(store)).fault is None
+
+
+# -- searching the trail -----------------------------------------------------------------------
+
+SAID = (
+    ("chat", "weights.set", "v2 answers zu LANGSAM, sagt Öznur", BOB),
+    ("code", "rollout.aborted", "p99 doubled", ALICE),
+    (None, "config.loaded", "", ALICE),
+    ("chat", "rollout.paused", "100% of_it", ALICE),
+)
+
+
+@pytest.fixture
+async def told(store: Store, change: Change) -> Store:
+    """Entries 1 to 4."""
+    for route_, action, reason, actor in SAID:
+        await change(entries=[draft(route_, action, reason=reason, actor=actor)])
+    return store
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("langsam", [1]),
+        ("ÖZNUR", [1]),
+        ("CODE", [2]),
+        ("bob", [1]),
+        ("rollout.", [4, 2]),
+        ("config.loaded", [3]),
+        ("100%", [4]),
+        ("of_it", [4]),
+        ("ofXit", []),
+        ("nobody", []),
+        ("\0", []),
+        ("", [4, 3, 2, 1]),
+    ],
+)
+async def test_a_search_looks_into_reason_actor_action_and_route_whatever_their_case(
+    told: Store, search: str, expected: list[int]
+) -> None:
+    assert await sequences(told, search=search) == expected
+    assert await sequences(told, search=search, after=0) == expected[::-1]
+
+
+async def test_a_search_goes_together_with_filters_and_pages(told: Store) -> None:
+    assert await sequences(told, search="rollout", route="chat") == [4]
+    assert await sequences(told, search="rollout", actor="bob") == []
+    assert await sequences(told, search="rollout", before=4) == [2]
+    assert await sequences(told, search="rollout", limit=1) == [4]
+    assert await sequences(told, search="rollout", after=2) == [4]
+    assert await sequences(told, search="rollout", after=0, before=4) == [2]
+
+
+async def test_one_search_looks_at_a_bounded_part_of_the_trail(
+    store: Store, change: Change
+) -> None:
+    first = draft(reason="needle")
+    await change(entries=[first, *(draft(reason="hay") for _ in range(MAX_SEARCHED))])
+    assert await sequences(store, search="needle") == []
+    assert await sequences(store, search="needle", before=MAX_SEARCHED + 1) == [1]
+    assert await sequences(store, search="needle", after=0) == [1]
+    assert len(await sequences(store, search="hay", after=0, limit=MAX_PAGE)) == MAX_PAGE
+
+
+async def test_an_empty_trail_can_be_searched(store: Store) -> None:
+    assert await store.entries(search="x") == await store.entries(search="x", after=3) == []

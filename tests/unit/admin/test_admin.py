@@ -66,14 +66,26 @@ async def test_ready_says_which_generation_every_worker_serves(admin: Admin) -> 
         "generation": 1,
         "workers": {"w0": 1, "w1": 1},
         "reasons": [],
+        "warnings": [],
     }
 
 
 async def test_not_ready_is_503_with_the_reasons(admin: Admin) -> None:
-    admin.workers.report_health("w0", healthy=False, reason="refused")
+    for worker in ("w0", "w1"):
+        admin.workers.report_health(worker, healthy=False, reason="refused")
     response = await admin.get("/readyz")
     assert response.status_code == 503
     assert response.json()["reasons"] == [
+        "route chat: version v2 has no healthy endpoint",
+        "route chat: version v1 has no healthy endpoint",
+    ]
+
+
+async def test_what_one_worker_cannot_reach_is_a_warning(admin: Admin) -> None:
+    admin.workers.report_health("w0", healthy=False, reason="refused")
+    response = await admin.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["warnings"] == [
         "route chat: version v2 has no healthy endpoint in worker w0",
         "route chat: version v1 has no healthy endpoint in worker w0",
     ]
@@ -111,7 +123,16 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
     admin.workers.report_health("w1", healthy=False, reason="refused")
     response = await admin.get("/api/v1/routes/chat")
     assert response.headers["etag"] == '"1"'
-    half_healthy = {"healthy": False, "healthyWorkers": 1, "workers": 2, "reasons": ["refused"]}
+    half_healthy = {
+        "healthy": False,
+        "healthyWorkers": 1,
+        "workers": 2,
+        "reasons": ["refused"],
+        "ejections": 0,
+        "ejectedUntil": None,
+        "slowStart": None,
+        "idleSeconds": None,
+    }
     assert response.json() == {
         "generation": 1,
         "name": "chat",
@@ -120,6 +141,16 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
         "past": [],
         "rejected": None,
         "shadow": None,
+        "admission": {
+            "maxInFlight": 1024,
+            "maxQueue": 1024,
+            "workers": 2,
+            "inFlight": 0,
+            "queued": 0,
+            "refused": {},
+            "shed": {},
+            "shedShare": 0.0,
+        },
         "versions": [
             {
                 "name": "v2",
@@ -133,6 +164,8 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.2:8000", **half_healthy}],
                 "tripped": None,
+                "panic": False,
+                "circuit": None,
             },
             {
                 "name": "v1",
@@ -146,6 +179,8 @@ async def test_a_route_shows_weights_roles_and_the_health_of_endpoints(admin: Ad
                 "lineage": {},
                 "endpoints": [{"url": "http://10.0.0.1:8000", **half_healthy}],
                 "tripped": None,
+                "panic": False,
+                "circuit": None,
             },
         ],
     }

@@ -10,7 +10,7 @@ import pytest
 
 from router.admin.audit import MAX_VERIFYING
 from router.audit.entry import Actor, Draft, Entry
-from router.store.base import Commit, StoreCorruptError
+from router.store.base import MAX_SEARCHED, Commit, StoreCorruptError
 from router.store.memory import MemoryStore
 from tests.support.admin import Admin, admin_port, fields_of
 
@@ -221,3 +221,52 @@ async def test_only_so_many_verifications_run_at_once() -> None:
         store.go.set()
         assert [(await one).json()["ok"] for one in running] == [True] * MAX_VERIFYING
         assert (await admin.call("GET", "/audit/verify")).status_code == 200
+
+
+# -- searching ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("search=CHANGE 7", [9]),
+        ("search=change", [9, 8, 7, 6, 5, 4, 3, 2]),
+        ("search=Config.", [1]),
+        ("search=operator-1", [8, 6, 4, 2]),
+        ("search=operator-1&route=walk", []),
+        ("search=walk&after=0", [3, 5, 7, 9]),
+        ("search=change&before=4", [3, 2]),
+        ("search=nothing like it", []),
+    ],
+)
+async def test_a_search_goes_over_the_trail_page_by_page(
+    busy_trail: Admin, query: str, expected: list[int]
+) -> None:
+    found = await pages(busy_trail, f"{query}&limit=2")
+    assert [sequence for page in found for sequence in page] == expected
+
+
+async def test_a_search_of_a_long_trail_says_where_to_go_on() -> None:
+    store = MemoryStore()
+    async with admin_port(store=store) as admin:
+        ann = Actor("ann", "admin")
+        reasons = ["needle", *(f"hay {number}" for number in range(2 * MAX_SEARCHED)), "needle"]
+        drafts = [
+            Draft(time_s=float(n), actor=ann, action="test", reason=reason)
+            for n, reason in enumerate(reasons)
+        ]
+        revision = (await store.read()).revision
+        await store.commit(Commit(revision=revision, entries=drafts))
+        first = (await admin.call("GET", "/audit?search=Needle")).json()
+        found = await pages(admin, "search=needle")
+        rising = await pages(admin, "search=needle&after=0")
+    last = len(drafts) + 1  # the entry of the start comes before all
+    assert [entry["sequence"] for entry in first["entries"]] == [last]
+    assert first["next"] == last - MAX_SEARCHED + 1
+    assert found == [[last], [], [2]]
+    assert rising == [[2], [], [last]]
+
+
+async def test_a_search_that_is_too_long_is_refused(admin: Admin) -> None:
+    response = await admin.call("GET", f"/audit?search={'x' * 256}")
+    assert [*fields_of(response)] == ["search"]

@@ -1,32 +1,20 @@
-"""The API's own description: valid, complete, and true whatever schemathesis thinks of."""
+"""The API's own description: valid and complete; tests/fuzz/test_api_schema.py holds it true."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Iterator
-from contextlib import nullcontext
-from threading import Thread
 from typing import Any, Final
 
 import httpx
 import pytest
-import schemathesis
-import uvicorn
-from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
-from schemathesis.checks import load_all_checks
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from router.admin import API, openapi
 from router.admin.problems import ProblemType
 from router.admin.table import OPERATIONS
-from tests.support.admin import SECRETS, Admin, admin_port, configuration, tokens
+from tests.support.admin import Admin
 
 DOCUMENT: Final = openapi.document(OPERATIONS, API)
-
-
-# -- the document ------------------------------------------------------------------------------
 
 
 def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -107,90 +95,3 @@ async def test_a_path_that_is_nearly_right_is_404(admin: Admin, path: str) -> No
     response = await admin.call("GET", path)
     assert response.status_code == 404, response.headers
     assert response.json()["type"] == "urn:inference-router:not-found"
-
-
-# -- whatever schemathesis thinks of -----------------------------------------------------------
-
-BODIES: Final = {
-    "Weights": {"weights": {"v1": 95, "v2": 5}, "reason": "an example"},
-    "Why": {"reason": "an example"},
-    "Back": {"reason": "an example", "force": False},
-    "Switch": {"reason": "an example", "to": "v2", "force": False},
-    "StartWhy": {"reason": "an example", "to": "v2"},
-    "ShadowWish": {"reason": "an example", "version": "v2", "percent": 10, "noisePercent": 5},
-    "Question": {"path": "/chat", "headers": {"x": "y"}, "body": {"model": "m"}},
-}
-# What JSON Schema cannot say: weights sum to 100, a reason stands in one of two places, a
-# version is one of the route's, `before` and `after` exclude each other.
-BEYOND_SCHEMAS: Final = {
-    "setWeights",
-    "releaseWeights",
-    "setShadow",
-    "clearShadow",
-    "switchRoute",
-    "startRollout",
-    "listAuditEntries",
-}
-
-
-def pointed() -> dict[str, Any]:
-    """The description, with routes that are there and bodies that make sense to start from."""
-    document = openapi.document(OPERATIONS, API)
-    del document["paths"]["/events"]  # endless; tests/unit/admin/test_admin_events.py
-    for methods in document["paths"].values():
-        for operation in methods.values():
-            parameters = operation["parameters"]
-            # A key that comes again with another call is refused: that is its purpose.
-            parameters[:] = [one for one in parameters if one["name"] != "Idempotency-Key"]
-            for parameter in parameters:
-                if parameter["name"] == "route" and parameter["in"] == "path":
-                    parameter["schema"]["enum"] = ["chat", "walk", "nope"]
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                content["example"] = BODIES[content["schema"]["$ref"].rpartition("/")[2]]
-    return document
-
-
-load_all_checks()
-schema = schemathesis.openapi.from_dict(pointed())
-schema.config.generation.update(deterministic=True, max_examples=15)
-# A generation that is none, in If-Match, is 412.
-schema.config.checks.positive_data_acceptance.expected_statuses = ["2xx", "404", "409", "412"]
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    """A port with tokens on a socket, in a thread of its own; its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    holder: list[uvicorn.Server] = []
-
-    async def serve() -> None:
-        async with admin_port(configuration(auth={"tokens": tokens()})) as admin:
-            server = uvicorn.Server(
-                uvicorn.Config(admin.app, lifespan="off", ws="none", log_config=None)
-            )
-            server.capture_signals = nullcontext  # type: ignore[method-assign]  # pytest's
-            holder.append(server)
-            await server.serve([listener])
-
-    thread = Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}{API}"
-    holder[0].should_exit = True
-    thread.join()
-    listener.close()
-
-
-@schema.parametrize()
-@settings(
-    max_examples=15,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-def test_every_call_is_answered_as_described(case: schemathesis.Case, served: str) -> None:
-    excluded = [ignored_auth]  # tests/unit/admin/test_admin_roles.py; guesses are limited
-    if case.operation.definition.raw["operationId"] in BEYOND_SCHEMAS:
-        excluded.append(positive_data_acceptance)
-    headers = {"authorization": f"Bearer {SECRETS['admin']}"}
-    case.call_and_validate(base_url=served, headers=headers, excluded_checks=excluded)

@@ -225,3 +225,52 @@ class WorkersThatComeAndGo(RuleBasedStateMachine):
 
 
 TestWorkersThatComeAndGo = WorkersThatComeAndGo.TestCase
+
+
+# -- looking at a few versions -----------------------------------------------------------------
+
+
+def _requests(*versions: str, count: float = 1.0) -> list[Series]:
+    return [
+        Series(families.REQUESTS.name, ("chat", version, "stable", code), count)
+        for version in versions
+        for code in ("200", "500")
+    ]
+
+
+def test_a_look_at_some_versions_tells_of_them_what_the_whole_view_does() -> None:
+    merger = Merger()
+    merger.keep({("chat", "v1"), ("chat", "v2")})
+    for worker, pid in (("w0", 1), ("w1", 2), ("w0", 3)):  # the last one folds the first
+        merger.joined(Incarnation(worker, pid))
+        merger.update(Incarnation(worker, pid), _requests("v1", "v2", count=pid))
+        if pid == 1:
+            merger.left(Incarnation(worker, pid))
+    whole = merger.view().merged(families.REQUESTS)
+    looked = merger.look({("chat", "v2")}).merged(families.REQUESTS)
+    assert looked == {labels: value for labels, value in whole.items() if labels[1] == "v2"}
+    assert looked["chat", "v2", "stable", "200"] == 6
+
+
+def test_a_version_that_was_away_is_looked_at_again() -> None:
+    merger, who = Merger(), Incarnation("w0", 1)
+    merger.joined(who)
+    merger.keep({("chat", "v1")})
+    merger.update(who, _requests("v1", count=5))
+    merger.keep({("chat", "v2")})
+    assert merger.look({("chat", "v1")}).merged(families.REQUESTS) == {}
+    merger.keep({("chat", "v1")})
+    merger.update(who, _requests("v1", count=2))
+    assert (
+        merger.look({("chat", "v1")}).merged(families.REQUESTS)["chat", "v1", "stable", "200"] == 2
+    )
+
+
+def test_the_rows_of_one_process_are_added_up() -> None:
+    merger = Merger()
+    for worker, number in (("w0", 3), ("w1", 40)):
+        merger.joined(Incarnation(worker, 1))
+        rows = [Series(families.IN_FLIGHT.name, ("chat", v), number) for v in ("v1", "v2")]
+        merger.update(Incarnation(worker, 1), rows)
+    assert merger.total(Incarnation("w1", 1), families.IN_FLIGHT) == 80
+    assert merger.total(Incarnation("w7", 1), families.IN_FLIGHT) == 0
