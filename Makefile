@@ -5,7 +5,7 @@ BIN := .venv/bin
 # One more than there are cores, for tests of whole routers mostly wait; four at most.
 TEST_PROCESSES ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))
 
-.PHONY: help demo test lint format bench bench-peers bench-control loadtest fuzz clean
+.PHONY: help demo test lint format bench bench-peers bench-control bench-edge loadtest chaos fuzz clean
 .PHONY: lock audit changelog dist image test-container
 help:
 	@echo 'make demo    a good release walks to 100 %, a bad one is rolled back (DEMO_SECONDS=60 ends by itself)'
@@ -14,8 +14,10 @@ help:
 	@echo 'make bench   CPU per request beside nginx (BENCH="--smoke" for a quick look)'
 	@echo 'make bench-peers     the same beside HAProxy, Envoy, LiteLLM and others (1 GB of packages, 15 minutes)'
 	@echo 'make bench-control   how fast a change, a breaker, a rollback is (BENCH="--only weights")'
+	@echo 'make bench-edge      slow clients, overload, many connections, restarts (BENCH="--only slow")'
 	@echo 'make fuzz    search for bytes that break a promise (FUZZ="request_heads 180"; else each target a minute)'
 	@echo 'make loadtest   requests and streams while weights change, judged (PROFILE=soak: 10 minutes)'
+	@echo 'make chaos   one of four endpoints breaks at random under load, judged (CHAOS_SECONDS=60; else 600)'
 	@echo 'make image   the container image (IMAGE=registry/name:tag, BASE=another base)'
 	@echo 'make test-container   build and run it for real, as root where no Docker engine runs (6 minutes)'
 	@echo 'make dist    wheel and sdist into dist/'
@@ -62,8 +64,16 @@ test: lint .venv/bin/helm
 bench-control: .venv/.installed
 	$(BIN)/python -m loadtests.control $(BENCH)
 
+bench-edge: .venv/.installed
+	@.ci/debian-packages slowhttptest:slowhttptest
+	$(BIN)/python -m loadtests.edge $(BENCH)
+
 loadtest: .venv/.installed
 	$(BIN)/python -m loadtests.scenarios --profile $(or $(PROFILE),steady) $(LOADTEST)
+
+CHAOS_SECONDS ?= 600
+chaos: .venv/.installed
+	$(BIN)/python -m loadtests.chaos --seconds $(CHAOS_SECONDS) $(CHAOS)
 
 # atheris only here: plain tests replay the corpus without it.
 fuzz: .venv/.installed

@@ -33,7 +33,9 @@ class ErrorCode(Enum):
     """An error answer made by the router: (code, HTTP status, OpenAI type, replay is safe).
 
     `retryable` becomes `x-should-retry`, which OpenAI's SDKs obey: it is false where the model
-    server may already have worked on the request, or where our own retries are used up.
+    server may already have worked on the request, or where our own retries are used up.  A
+    request that was sent before it met such an error, and that may not be sent twice, is not
+    retryable either (see `replies`).
     """
 
     BAD_REQUEST = ("bad_request", 400, "invalid_request_error", False)
@@ -54,6 +56,8 @@ class ErrorCode(Enum):
     UPSTREAM_TRUNCATED = ("upstream_truncated", 502, "api_error", False)
     NO_HEALTHY_ENDPOINT = ("no_healthy_endpoint", 503, "api_error", True)
     OVERLOADED = ("overloaded", 503, "api_error", True)
+    VERSION_OVERLOADED = ("version_overloaded", 503, "api_error", True)
+    ROUTER_OVERLOADED = ("router_overloaded", 503, "api_error", True)
     DRAINING = ("draining", 503, "api_error", True)
     CONNECT_TIMEOUT = ("connect_timeout", 504, "api_error", True)
     UPSTREAM_TIMEOUT = ("upstream_timeout", 504, "api_error", False)

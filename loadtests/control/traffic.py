@@ -46,9 +46,17 @@ class Traffic:
 
 
 @contextmanager
-def traffic(url: str) -> Iterator[Traffic]:
+def traffic(
+    url: str,
+    *,
+    connections: int = CONNECTIONS,
+    pause_s: float = PAUSE_S,
+    streams: int = STREAMS,
+    warm: int = WARM,
+) -> Iterator[Traffic]:
     """Ask for the time of the block, which begins when the load is at its level."""
-    command = [sys.executable, "-m", "loadtests.control.traffic", url]
+    how = [str(each) for each in (connections, pause_s, streams, warm)]
+    command = [sys.executable, "-m", "loadtests.control.traffic", url, *how]
     running = Traffic()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -61,40 +69,46 @@ def traffic(url: str) -> Iterator[Traffic]:
             process.kill()
 
 
-async def _ask(url: str) -> None:
+async def _ask(url: str, connections: int, pause_s: float, streams: int, warm: int) -> None:
     loop = asyncio.get_running_loop()
     async with (
-        load(url, connections=CONNECTIONS, pause_s=PAUSE_S) as running,
-        _streams(url) as broken,
+        load(url, connections=connections, pause_s=pause_s) as running,
+        _streams(url, streams) as (whole, broken),
     ):
-        await running.wait_answers(WARM)
+        await running.wait_answers(warm)
         began, before = time.monotonic(), len(running.answers)
         sys.stdout.write("at its level\n")
         sys.stdout.flush()
         await loop.run_in_executor(None, sys.stdin.read)
         rate = (len(running.answers) - before) / (time.monotonic() - began)
-    told = {"rate": rate, "failed": running.failures, "broken": broken}
+    failed = running.failures
+    told = {"rate": rate, "failed": failed, "whole": len(whole), "broken": broken}
     sys.stdout.write(json.dumps(told))
 
 
 @asynccontextmanager
-async def _streams(url: str) -> AsyncIterator[list[str]]:
-    """Open streams, one after the other on each of `STREAMS` connections."""
+async def _streams(url: str, number: int) -> AsyncIterator[tuple[list[str], list[str]]]:
+    """Open streams, one after the other on each of so many connections; the ends of all."""
+    whole: list[str] = []
     broken: list[str] = []
     stopping = asyncio.Event()
 
     async def read(client: httpx.AsyncClient) -> None:
         while not stopping.is_set():
-            answer = await client.post(PATH, json=_STREAM)
-            if answer.status_code != 200 or not answer.text.rstrip().endswith("data: [DONE]"):
-                broken.append(answer.text[-200:])
+            try:
+                answer = await client.post(PATH, json=_STREAM)
+            except httpx.HTTPError as error:
+                broken.append(repr(error))
+                continue
+            good = answer.status_code == 200 and answer.text.rstrip().endswith("data: [DONE]")
+            (whole if good else broken).append(answer.text[-200:])
 
-    limits = httpx.Limits(max_connections=STREAMS)
+    limits = httpx.Limits(max_connections=number)
     async with httpx.AsyncClient(
         base_url=url, trust_env=False, timeout=60, limits=limits
     ) as client:
-        tasks = [asyncio.create_task(read(client)) for _ in range(STREAMS)]
-        yield broken
+        tasks = [asyncio.create_task(read(client)) for _ in range(number)]
+        yield whole, broken
         stopping.set()
         await asyncio.gather(*tasks)
 
@@ -103,7 +117,11 @@ def main(arguments: list[str]) -> int:
     """Ask until standard input ends, then tell what came back."""
     parser = argparse.ArgumentParser(prog="loadtests.control.traffic")
     parser.add_argument("url")
-    asyncio.run(_ask(parser.parse_args(arguments).url))
+    parser.add_argument("connections", type=int)
+    parser.add_argument("pause_s", type=float)
+    parser.add_argument("streams", type=int)
+    parser.add_argument("warm", type=int)
+    asyncio.run(_ask(**vars(parser.parse_args(arguments))))
     return 0
 
 

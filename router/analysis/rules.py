@@ -4,11 +4,11 @@ A rule that picks nothing is an error, as in Argo Rollouts (`utils/analysis/help
 typing error in what was meant to protect, or to be spared.  A name is searched, not matched whole.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from router.analysis.fields import Report
 from router.analysis.template import Retention
+from router.pattern import PatternError, text_pattern, utf8
 
 
 def dry_run_metrics(rules: Sequence[str], names: Sequence[str], report: Report) -> frozenset[str]:
@@ -45,11 +45,11 @@ def _picked(
     rule: str, names: Sequence[str], path: tuple[str | int, ...], report: Report
 ) -> list[str]:
     try:
-        pattern = re.compile(rule)
-    except re.error as error:
-        report.error(path, f"not a regular expression: {error}")
+        pattern = text_pattern(rule)
+    except PatternError as error:
+        report.error(path, f"not a regular expression (RE2): {error}")
         return []
-    picked = [name for name in names if pattern.search(name)]
+    picked = [name for name in names if pattern.found_in(utf8(name))]
     if not picked:
         report.error(path, "Rule didn't match any metric name(s)")
     return picked

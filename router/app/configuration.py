@@ -5,7 +5,25 @@ from pathlib import Path
 from router.admin.tokens import read_credentials
 from router.config import Config, load
 from router.config.address import Address
+from router.config.problems import ConfigProblems
+from router.config.source import read_source
+from router.config.tls import find_in_server
 from router.errors import ConfigError
+
+
+def prove_tls(path: Path, config: Config) -> None:
+    """Read the files of `server.tls` as the workers will.
+
+    Only when the router starts: later they are replaced under it, and a moment in which they do
+    not fit each other is no reason to refuse a configuration.
+
+    Raises:
+        ConfigProblems: with the line that names the file.
+    """
+    found = find_in_server(config.server)
+    if found is not None:
+        source = read_source(str(path))
+        raise ConfigProblems([source.problem(found.path, found.message)])
 
 
 def load_to_serve(path: Path, admin_host: str | None = None) -> Config:

@@ -37,6 +37,7 @@ from router.errors import ConfigError
 from router.link.server import LinkServer
 from router.store import create_pair_store, create_store
 from router.store.base import StoreError
+from router.store.session_key import session_key
 
 log: Final = logging.getLogger(__name__)
 
@@ -72,7 +73,9 @@ async def _run(settings: ControlSettings) -> None:
     config = await asyncio.to_thread(load)
     store = create_store(config.store)
     fleet = Fleet(settings.workers)
-    plane = ControlPlane(load, fleet, store, pairs=create_pair_store(config.store))
+    plane = ControlPlane(
+        load, fleet, store, pairs=create_pair_store(config.store), source=settings.config
+    )
     link = LinkServer(Path(settings.link), fleet, expected=settings.workers)
     await plane.start(link, config)
     await link.start()
@@ -80,7 +83,7 @@ async def _run(settings: ControlSettings) -> None:
         log.info("no tokens are configured (auth.tokens): only this host may use the admin port")
     tether = await Tether.of(socket.socket(fileno=settings.tether_fd))
     restarts = _restarts(plane, tether)
-    admin = _AdminServer(plane, restarts)
+    admin = _AdminServer(plane, restarts, await asyncio.to_thread(session_key, config.store))
     tasks = [
         asyncio.create_task(admin.serve([admin_socket])),
         asyncio.create_task(_reload_on_change(config_file, plane, seen)),
@@ -107,8 +110,8 @@ async def _run(settings: ControlSettings) -> None:
 class _AdminServer(uvicorn.Server):
     """uvicorn for the admin port; signals are ours."""
 
-    def __init__(self, plane: ControlPlane, restarts: Restarts) -> None:
-        app = create_admin(plane)
+    def __init__(self, plane: ControlPlane, restarts: Restarts, key: bytes) -> None:
+        app = create_admin(plane, key)
         app.state.restarts = restarts
         config = uvicorn.Config(
             app,

@@ -19,6 +19,7 @@ from router.link.messages import Health, Pair
 from router.link.server import Applied
 from router.snapshot import Snapshot
 from router.store import create_pair_store, create_store
+from router.store.session_key import session_key
 from router.telemetry.merge import Incarnation
 
 
@@ -31,7 +32,7 @@ class EmbeddedRouter:
         self.plane: Final = ControlPlane(
             load, Fleet(), create_store(location), pairs=create_pair_store(location)
         )
-        self._admin: Final = create_admin(self.plane)
+        self._admin: Final = create_admin(self.plane, session_key(location))
         self._admin_path: Final = admin_path
         self._link: Final = _Loopback(self.dataplane, self.plane.fleet)
         self._tasks: list[asyncio.Task[None]] = []
@@ -138,5 +139,8 @@ def _settings(config: Config) -> DataPlaneSettings:
         head_timeout_s=server.head_timeout_s,
         keep_alive_s=server.keep_alive_timeout_s,
         body_timeout_s=server.body_timeout_s,
+        write_timeout_s=server.write_timeout_s,
+        upstream_idle_s=server.upstream_idle_timeout_s,
+        shed_delay_s=server.shed_delay_s,
         rules=server.client_rules,
     )

@@ -11,6 +11,9 @@ from typing import Final
 
 log: Final = logging.getLogger(__name__)
 
+ENOUGH_DESCRIPTORS: Final = 8192
+"""A process with fewer says so: some 4 000 clients, each with a connection to a model server."""
+
 
 def on_end(lifeline_fd: int, callback: Callable[[], None]) -> None:
     """Call back on SIGTERM or SIGINT, and when the supervisor is gone.
@@ -32,8 +35,18 @@ def on_end(lifeline_fd: int, callback: Callable[[], None]) -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Allow as many connections as the system lets us have without asking."""
+    """Allow as many connections as the system lets us have without asking, and say if it is few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with suppress(OSError, ValueError):  # a sandbox may refuse; the old limit holds then
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    if soft < ENOUGH_DESCRIPTORS:
+        log.warning(
+            "only %d file descriptors are allowed: about %d clients at a time, each with a "
+            "connection to a model server; raise the hard limit (ulimit -Hn, systemd's "
+            "LimitNOFILE, the container engine's --ulimit nofile) to %d or more",
+            soft,
+            soft // 2,
+            ENOUGH_DESCRIPTORS,
+        )

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from router.http1.rules import RULES, ClientRules
+from router.tls import ServerTls
 
 
 class AccessLog(msgspec.Struct, frozen=True):
@@ -37,6 +38,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     head_timeout_s: float
     keep_alive_s: float
     body_timeout_s: float = 60.0
+    write_timeout_s: float = 60.0
+    upstream_idle_s: float = 4.0
+    tls: ServerTls | None = None
+    shed_delay_s: float = 0.0
     rules: ClientRules = RULES
     access_log: AccessLog = AccessLog()
     log_format: str = "text"

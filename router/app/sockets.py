@@ -27,8 +27,17 @@ class Listening:
     @property
     def url(self) -> str:
         """Where it is reached, with the port that the kernel chose where it was to choose."""
+        return f"http://{self._authority}"
+
+    @property
+    def secure_url(self) -> str:
+        """The same, where TLS is spoken."""
+        return f"https://{self._authority}"
+
+    @property
+    def _authority(self) -> str:
         host, port = self.sockets[0].getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
         """Let go; processes that inherited a socket keep theirs."""
@@ -36,8 +45,14 @@ class Listening:
             sock.close()
 
 
-def listen(what: str, host: str, port: int, count: int = 1) -> Listening:
+def listen(
+    what: str, host: str, port: int, count: int = 1, *, write_timeout_s: float = 0.0
+) -> Listening:
     """Open `count` sockets on one address.
+
+    With a `write_timeout_s` the kernel resets a connection whose other end has acknowledged nothing
+    of what was sent for so long, or has let nothing more be sent: a peer that has vanished without
+    a word, and one that reads nothing, even after we have closed.
 
     Raises:
         ConfigError: the name does not resolve, or the address cannot be had.
@@ -51,6 +66,9 @@ def listen(what: str, host: str, port: int, count: int = 1) -> Listening:
     taken = sockets[0].getsockname()
     sockets += [_open(what, family, taken, shared=True) for _ in range(count - 1)]
     for sock in sockets:
+        if write_timeout_s:  # what is accepted inherits it (tcp(7))
+            milliseconds = round(write_timeout_s * 1000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         sock.listen(BACKLOG)
     return Listening(tuple(sockets))
 

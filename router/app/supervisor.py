@@ -33,6 +33,7 @@ from router.app.tether import TornError
 from router.controller.restart import SIGNAL, Restart, Wish
 from router.errors import ConfigError
 from router.http1.rules import ClientRules
+from router.tls import ServerTls
 
 log: Final = logging.getLogger(__name__)
 
@@ -54,6 +55,10 @@ class Launch:
     head_timeout_s: float
     keep_alive_s: float
     body_timeout_s: float
+    write_timeout_s: float
+    upstream_idle_s: float
+    tls: ServerTls | None
+    shed_delay_s: float
     rules: ClientRules
     access_log: AccessLog
     log_format: str = "text"
@@ -65,7 +70,12 @@ def run(launch: Launch) -> int:
     Raises:
         ConfigError: an address cannot be listened on; nothing was started.
     """
-    traffic = listen("server.listen", *launch.listen, count=launch.workers)
+    traffic = listen(
+        "server.listen",
+        *launch.listen,
+        count=launch.workers,
+        write_timeout_s=launch.write_timeout_s,
+    )
     admin = listen("server.admin", *launch.admin)
     directory = _private_directory()
     lifeline, held_end = os.pipe()
@@ -110,7 +120,7 @@ def _control(
         workers=_names(launch),
         admin_fd=admin.sockets[0].fileno(),
         lifeline_fd=lifeline,
-        traffic_url=traffic.url,
+        traffic_url=traffic.url if launch.tls is None else traffic.secure_url,
         admin_url=admin.url,
         log_format=launch.log_format,
     )
@@ -138,6 +148,10 @@ def _workers(
             head_timeout_s=launch.head_timeout_s,
             keep_alive_s=launch.keep_alive_s,
             body_timeout_s=launch.body_timeout_s,
+            write_timeout_s=launch.write_timeout_s,
+            upstream_idle_s=launch.upstream_idle_s,
+            tls=launch.tls,
+            shed_delay_s=launch.shed_delay_s,
             rules=launch.rules,
             access_log=launch.access_log,
             log_format=launch.log_format,

@@ -6,6 +6,7 @@ It accepts nothing before its first table, and keeps the last one while control 
 
 import asyncio
 import gc
+import logging
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,9 @@ from router.dataplane.server import DataPlane, DataPlaneSettings, serve
 from router.link.client import LinkClient
 from router.link.messages import Health
 from router.telemetry.recorder import Labels, Series
+from router.tls import TlsError
+
+log: Final = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 1.0
 """How long a connection that is kept alive may go on to its next request, and be told to close."""
@@ -35,7 +39,13 @@ def main() -> int:
     settings = from_argument(sys.argv[1], WorkerSettings)
     logs.configure(settings.worker, settings.log_format)
     raise_descriptor_limit()
-    uvloop.run(_run(settings))
+    try:
+        uvloop.run(_run(settings))
+    except TlsError as error:
+        # They were right when the router started (`serve` looks), so they will be right again: the
+        # supervisor tries anew.  EXIT_REFUSED would say that trying is pointless.
+        log.error("server.tls.%s", error)
+        return 1
     return 0
 
 
@@ -106,11 +116,13 @@ async def _serve(
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     telling = asyncio.create_task(_tell_draining(place, draining))
-    await serve(
-        dataplane, [listener], draining=draining, succeeded=succeeded, on_serving=on_serving
-    )
-    telling.cancel()
-    await dataplane.close()
+    try:
+        await serve(
+            dataplane, [listener], draining=draining, succeeded=succeeded, on_serving=on_serving
+        )
+    finally:
+        telling.cancel()
+        await dataplane.close()
 
 
 async def _tell_draining(place: "_Place", draining: asyncio.Event) -> None:
@@ -221,6 +233,10 @@ def _data_plane_settings(settings: WorkerSettings, listener: socket.socket) -> D
         head_timeout_s=settings.head_timeout_s,
         keep_alive_s=settings.keep_alive_s,
         body_timeout_s=settings.body_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+        upstream_idle_s=settings.upstream_idle_s,
+        tls=settings.tls,
+        shed_delay_s=settings.shed_delay_s,
         rules=settings.rules,
         farewell_s=FAREWELL_S,
     )

@@ -30,20 +30,59 @@ def read(document: Any, kind: type[Document]) -> Document:
         ) from None
 
 
+class SlowStart(msgspec.Struct, frozen=True):
+    """What an endpoint that came back gets of a full share, in percent, until it has all."""
+
+    percent: float
+    until: float
+
+
 class Endpoint(msgspec.Struct, frozen=True, rename="camel"):
-    """One model server as the workers see it."""
+    """One model server as the workers see it.
+
+    `ejected_until`: so long a worker leaves it alone.  `idle_seconds`: how long its idle
+    connections are kept, where it closes them early itself.
+    """
 
     url: str
     healthy: bool
     healthy_workers: int = 0
     workers: int = 0
     reasons: tuple[str, ...] = ()
+    ejections: int = 0
+    ejected_until: float | None = None
+    slow_start: SlowStart | None = None
+    idle_seconds: float | None = None
+
+
+class Circuit(msgspec.Struct, frozen=True, rename="camel"):
+    """A version's own bounds, in each worker, and how full they are in all together."""
+
+    max_in_flight: int
+    max_pending: int
+    in_flight: int = 0
+    pending: int = 0
+    refused: dict[str, int] = {}
+
+
+class Admission(msgspec.Struct, frozen=True, rename="camel"):
+    """A route's bounds, in each worker, and how full they are in all together."""
+
+    max_in_flight: int
+    max_queue: int
+    workers: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    refused: dict[str, int] = {}
+    shed: dict[str, int] = {}
+    shed_share: float = 0.0
 
 
 class Version(msgspec.Struct, frozen=True):
     """A version of a route; `wanted` is the controller's weight where a person's replaces it.
 
-    `tripped`: why a worker has taken it out of the split by itself.  `in_flight`: requests that it
+    `tripped`: why a worker has taken it out of the split by itself.  `panic`: a worker uses
+    endpoints that it had left alone, as too few are healthy.  `in_flight`: requests that it
     is answering; those that were begun while it had traffic end at `drain_until`.  `warm_until`: so
     long it is kept ready for the traffic.
     """
@@ -55,6 +94,8 @@ class Version(msgspec.Struct, frozen=True):
     model: str | None = None
     lineage: dict[str, Any] | None = None
     tripped: str | None = None
+    panic: bool = False
+    circuit: Circuit | None = None
     in_flight: int = msgspec.field(default=0, name="inFlight")
     drain_until: float | None = msgspec.field(default=None, name="drainUntil")
     warm_until: float | None = msgspec.field(default=None, name="warmUntil")
@@ -90,6 +131,7 @@ class Route(msgspec.Struct, frozen=True):
     past: tuple[str, ...] = ()
     rejected: str | None = None
     shadow: Shadow | None = None
+    admission: Admission | None = None
 
 
 class Routes(msgspec.Struct, frozen=True):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time as clock
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from router.cli.documents import Endpoint, Route, Routes, Version, read
 from router.cli.output import plain
+from router.cli.pressure import pressure
 from router.cli.session import Session, against_server
 from router.cli.tables import print_table
 from router.cli.words import bar, duration, override, percent, shadow, time
+
+_PANIC: Final = "too few endpoints are healthy: a worker also uses those that it had left alone"
 
 
 @against_server
@@ -56,6 +59,8 @@ def _tell_one(document: Any) -> None:
     _print_versions(route)
     if route.shadow is not None:
         typer.echo(plain(shadow(route.shadow)))
+    for line in pressure(route):
+        typer.echo(plain(line))
     if route.past:
         typer.echo(f"stable before: {plain(', '.join(route.past))}")
     if route.rejected is not None:
@@ -68,6 +73,8 @@ def _tell_one(document: Any) -> None:
         if version.tripped is not None:
             out = f"{version.name} is out of the split in a worker: {version.tripped}"
             typer.echo(f"\n{plain(out)}")
+        if version.panic:
+            typer.echo(f"\n{plain(version.name)}: {_PANIC}")
         _print_lineage(version)
 
 
@@ -100,11 +107,24 @@ def _print_versions(route: Route) -> None:
 
 def _print_endpoints(route: Route) -> None:
     rows = [
-        (version.name, endpoint.url, _endpoint_health(endpoint), "; ".join(endpoint.reasons))
+        (version.name, endpoint.url, _endpoint_health(endpoint), "; ".join(_remarks(endpoint)))
         for version in route.versions
         for endpoint in version.endpoints
     ]
     print_table(("version", "endpoint", "healthy in", "reasons"), rows)
+
+
+def _remarks(endpoint: Endpoint) -> Iterator[str]:
+    """Why it is not healthy, and what is not as always."""
+    yield from endpoint.reasons
+    if endpoint.ejected_until is not None:
+        yield f"tried again at {time(endpoint.ejected_until)}"
+    if endpoint.ejections:
+        yield f"left alone so far: {endpoint.ejections}"
+    if (warming := endpoint.slow_start) is not None:
+        yield f"warming up: {percent(warming.percent)} of its share, all at {time(warming.until)}"
+    if endpoint.idle_seconds is not None:
+        yield f"closes idle connections: they are kept for {endpoint.idle_seconds:.3g} s"
 
 
 def _print_lineage(version: Version) -> None:

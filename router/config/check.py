@@ -24,8 +24,9 @@ from router.config.contradictions import (
     with_column,
     written_templates,
 )
+from router.config.crowding import find_crowding
 from router.config.load import Inspection, inspect
-from router.config.models import BlueGreen, Canary, Route, Strategy
+from router.config.models import BlueGreen, Canary, Route, Strategy, Tls
 from router.config.models.strategy import Warmup
 from router.config.plan import (
     Documents,
@@ -43,6 +44,7 @@ from router.config.plan import (
 from router.config.problems import Finding, Path, Problem, format_path
 from router.config.root import Config
 from router.config.source import Source
+from router.config.tls import find_in_server, find_in_version
 from router.config.units import format_duration, format_percent, format_size
 from router.rollouts.spec import GateKind
 from router.snapshot import FULL
@@ -90,6 +92,8 @@ def _check_file(inspection: Inspection, requests_per_s: float | None) -> FileRep
     templates = _Templates(config, source)
     analyses = Understanding(templates.documents)
     routes = {route.name: analyses.of(route) for route in config.routes}
+    if found := [source.problem(item.path, item.message) for item in _bad_tls(config)]:
+        return FileReport(inspection.file, problems=tuple(found))
     warnings = [source.problem(item.path, item.message) for item in _warnings(config)]
     for index, route in enumerate(config.routes):
         warnings += templates.warnings(index, route, routes[route.name], requests_per_s)
@@ -107,6 +111,22 @@ def _check_file(inspection: Inspection, requests_per_s: float | None) -> FileRep
             if route.strategy is not None
         ),
     )
+
+
+def _bad_tls(config: Config) -> Iterator[Finding]:
+    """Certificates that are here and cannot be used; those that are not here are warned of."""
+    if (found := find_in_server(config.server, missing=False)) is not None:
+        yield found
+    known: dict[Tls, Finding | None] = {}
+    for index, route in enumerate(config.routes):
+        for name, version in route.versions.items():
+            tls = version.tls
+            if not tls.model_fields_set:
+                continue
+            if tls not in known:
+                known[tls] = find_in_version(tls)
+            if (bad := known[tls]) is not None:
+                yield Finding(("routes", index, "versions", name, "tls", *bad.path), bad.message)
 
 
 def _warnings(config: Config) -> Iterator[Finding]:
@@ -300,6 +320,7 @@ _ROUTE_WARNINGS: Final[tuple[Callable[[Route], Iterator[Finding]], ...]] = (
     _warn_of_tls,
     _warn_of_weak_strategy,
     _warn_of_unseen_keys,
+    find_crowding,
     _warn_of_idle_shadow,
     _warn_of_shadow_steps,
     _warn_of_idle_gates,
@@ -333,6 +354,15 @@ def _exists(file: str) -> bool:
 
 
 def _files(config: Config) -> Iterator[tuple[Path, str]]:
+    if config.server.tls is not None:
+        listener: Mapping[str, Any] = {
+            "certificateFile": config.server.tls.certificate_file,
+            "keyFile": config.server.tls.key_file,
+            "clientCaFile": config.server.tls.client_ca_file,
+        }
+        for field, file in listener.items():
+            if file is not None:
+                yield ("server", "tls", field), file
     for index, token in enumerate(config.auth.tokens):
         if token.sha256_file is not None:
             yield ("auth", "tokens", index, "sha256File"), token.sha256_file

@@ -10,10 +10,12 @@ from router import snapshot
 from router.config.address import EndpointUrl
 from router.config.models import (
     Breaker,
+    Circuit,
     HeaderRoute,
     Health,
     Limits,
     Outlier,
+    Priority,
     Retry,
     Route,
     StickySource,
@@ -93,6 +95,7 @@ def compile_route(route: Route, order: int, state: RouteState) -> snapshot.Route
         limits=_limits(route.limits),
         breaker=_breaker(route.breaker) if route.breaker is not None else None,
         outlier=_outlier(route.outlier) if route.outlier is not None else None,
+        slow_start_s=route.slow_start_s,
         shadow=shadow_of(route, state),
     )
 
@@ -152,6 +155,7 @@ def _version(route: Route, name: str, state: RouteState) -> snapshot.Version:
         weight_bp=state.share(name),
         endpoints=tuple(_endpoint(url, tls) for url in version.endpoints),
         model=version.model,
+        circuit=_circuit(version.limits),
         trial=_trial(name, state),
         drain_until_s=_drain_until_s(route, name, state),
     )
@@ -239,6 +243,7 @@ def _retry(retry: Retry, state: RouteState) -> snapshot.Retry:
         attempts=retry.attempts,
         on_connect="connect" in retry.on,
         on_reset="reset" in retry.on,
+        on_timeout="timeout" in retry.on,
         statuses=retry.statuses,
         budget_percent=retry.budget_percent,
         canary_fallback=retry.canary_fallback and not switched,
@@ -266,7 +271,25 @@ def _limits(limits: Limits) -> snapshot.Limits:
         max_body_bytes=limits.max_body_bytes,
         max_replay_bytes=limits.max_replay_bytes,
         max_inspect_bytes=limits.max_inspect_bytes,
+        priority=_priority(limits.priority),
     )
+
+
+def _priority(priority: Priority | None) -> snapshot.Priority | None:
+    if priority is None:
+        return None
+    return snapshot.Priority(
+        header=priority.header,
+        classes=priority.classes,
+        default=priority.default,
+        forward=priority.forward,
+    )
+
+
+def _circuit(limits: Circuit | None) -> snapshot.Circuit | None:
+    if limits is None:
+        return None
+    return snapshot.Circuit(max_in_flight=limits.max_in_flight, max_pending=limits.max_pending)
 
 
 def _outlier(outlier: Outlier) -> snapshot.Outlier:
@@ -275,6 +298,7 @@ def _outlier(outlier: Outlier) -> snapshot.Outlier:
         eject_s=outlier.ejection_s,
         max_eject_s=outlier.max_ejection_s,
         max_ejected_percent=outlier.max_ejected_percent,
+        panic_percent=outlier.panic_percent,
     )
 
 

@@ -7,7 +7,7 @@ share of workers that hold an endpoint healthy, and for gauges.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from router.controller.readiness import Readiness, WorkerView, assess
 from router.link.messages import EndpointHealth, Health, Pair
@@ -29,6 +29,15 @@ class Tell(Protocol):
 
 def _tell_nobody(kind: str, route: str | None = None, **content: Any) -> None:
     pass
+
+
+class Slot(NamedTuple):
+    """One worker slot; `generation` and `in_flight` (requests) are None where nobody is live."""
+
+    name: str
+    live: bool
+    generation: int | None = None
+    in_flight: int | None = None
 
 
 class Fleet:
@@ -54,6 +63,17 @@ class Fleet:
         """Live workers by name."""
         return self._live
 
+    def roster(self) -> list[Slot]:
+        """Every worker that there is or should be, by name."""
+        return [self._slot(name) for name in sorted({*self._expected, *self._live})]
+
+    def _slot(self, name: str) -> Slot:
+        worker = self._live.get(name)
+        if worker is None:
+            return Slot(name, live=False)
+        serving = self._merger.total(Incarnation(name, worker.pid), families.IN_FLIGHT)
+        return Slot(name, live=True, generation=worker.generation, in_flight=int(serving))
+
     def readiness(self, snapshot: Snapshot) -> Readiness:
         """May this router be sent traffic, and if not, why."""
         return assess(snapshot, self._live, expected=self._expected, draining=bool(self._draining))
@@ -74,6 +94,10 @@ class Fleet:
                 found.setdefault(version, f"{reason} in worker {name}")
         return found
 
+    def panics(self) -> set[tuple[str, str]]:
+        """Versions of which some worker uses endpoints that it had left alone."""
+        return {version for worker in self._live.values() for version in worker.panics}
+
     def keep(self, snapshot: Snapshot) -> None:
         """Forget the numbers of versions that are not in this snapshot."""
         live = {
@@ -83,6 +107,7 @@ class Fleet:
         for worker in self._live.values():
             for gone in worker.endpoints.keys() - live:
                 del worker.endpoints[gone]
+            worker.panics &= live
 
     def view(self) -> View:
         """What all workers counted."""
@@ -102,14 +127,27 @@ class Fleet:
         """What control itself knows of its workers."""
         yield Series(families.WORKER_RESTARTS.name, (), self._restarts)
         held: dict[tuple[str, str, str], int] = {}
+        idle: dict[tuple[str, str, str], float] = {}
+        warm: dict[tuple[str, str, str], float] = {}
         for name, worker in self._live.items():
             yield Series(families.GENERATION.name, (name,), worker.generation)
             for version, endpoints in worker.endpoints.items():
                 for endpoint, health in endpoints.items():
                     key = (*version, endpoint)
                     held[key] = held.get(key, 0) + health.healthy
+                    if health.idle_s:
+                        idle[key] = min(health.idle_s, idle.get(key, health.idle_s))
+                    if health.warm_until_s:
+                        warm[key] = max(health.warm_until_s, warm.get(key, 0.0))
         for key, workers in held.items():
             yield Series(families.ENDPOINT_HEALTHY.name, key, workers / len(self._live))
+        for key, seconds in idle.items():
+            yield Series(families.ENDPOINT_IDLE.name, key, seconds)
+        for key, ends_at in warm.items():
+            yield Series(families.ENDPOINT_WARM.name, key, ends_at)
+        panics = Counter(version for worker in self._live.values() for version in worker.panics)
+        for version, workers in panics.items():
+            yield Series(families.VERSION_PANIC.name, version, workers / len(self._live))
         tripped = Counter(version for worker in self._live.values() for version in worker.trips)
         for version, workers in tripped.items():
             yield Series(families.BREAKER_OPEN.name, version, workers / len(self._live))
@@ -170,9 +208,12 @@ class Fleet:
         if health.complete:
             worker.endpoints.clear()
             worker.trips.clear()
+            worker.panics.clear()
         for one in health.endpoints:
-            worker.endpoints.setdefault((one.route, one.version), {})[one.endpoint] = one
-            if not health.complete:
+            known = worker.endpoints.setdefault((one.route, one.version), {})
+            before = known.get(one.endpoint)
+            known[one.endpoint] = one
+            if not health.complete and _is_news(before, one):
                 state = "healthy" if one.healthy else f"unhealthy: {one.reason}"
                 log.info(
                     "%s: %s/%s %s is %s", who.worker, one.route, one.version, one.endpoint, state
@@ -187,6 +228,18 @@ class Fleet:
                     reason=one.reason,
                 )
 
+        for panic in health.panics:
+            version = (panic.route, panic.version)
+            if panic.active == (version in worker.panics):
+                continue
+            (worker.panics.add if panic.active else worker.panics.discard)(version)
+            if not health.complete:
+                log.warning(
+                    "%s: %s/%s %s to endpoints that were left alone",
+                    who.worker,
+                    *version,
+                    "has so few healthy ones that requests go" if panic.active else "sends no more",
+                )
         for trip in health.trips:
             worker.trips[trip.route, trip.version] = trip.reason
             if not health.complete:
@@ -215,3 +268,8 @@ class Fleet:
     def _forget(self, who: Incarnation) -> None:
         if self._view(who) is not None:
             del self._live[who.worker]
+
+
+def _is_news(before: EndpointHealth | None, now: EndpointHealth) -> bool:
+    """Whether its health has changed, and not only what is known besides."""
+    return before is None or (before.healthy, before.reason) != (now.healthy, now.reason)

@@ -47,11 +47,16 @@ class ControlLoop:
 
     async def run(self) -> None:
         """Do what is due, again and again."""
-        while True:
-            rest_s = await self._turn()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest_s):
-                    await self._wake.wait()
+        # Beside the turns: what the console draws has no gap where the store does not answer.
+        chronicling = asyncio.create_task(self._plane.chronicler.run())
+        try:
+            while True:
+                rest_s = await self._turn()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest_s):
+                        await self._wake.wait()
+        finally:
+            chronicling.cancel()
 
     async def _turn(self) -> float:
         """One look; returns how long to rest."""

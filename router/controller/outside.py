@@ -52,7 +52,6 @@ class Outside:
         self._prometheus: Prometheus | None = None
         self._templates: Mapping[str, Document] = {}
         self._trips: dict[str, dict[str, Trip]] = {}
-        fleet.when_counts_jump = self.history.clear
 
     def configure(self, config: Config) -> None:
         """Measure, ask and tell as this configuration says."""

@@ -42,6 +42,7 @@ from router.controller.changes import (
     set_weights,
     told,
 )
+from router.controller.chronicler import Chronicler
 from router.controller.events import Events
 from router.controller.fleet import Fleet
 from router.controller.ledger import Ledger, Publisher
@@ -83,6 +84,14 @@ class Reloaded:
 
     generation: int
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The newest configuration that could not be used, and why; `time_s` is when it was read."""
+
+    time_s: float
+    problem: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +137,17 @@ class ControlPlane:
         store: Store | None = None,
         clock: Clock | None = None,
         pairs: PairStore | None = None,
+        source: str | None = None,
     ) -> None:
+        """`source` is the configuration's file, if it has one: what people are shown."""
+        self.source: Final = source
         self.fleet: Final = fleet
         self.store: Final = store or MemoryStore()
         self.clock: Final = clock or SystemClock()
         self.events: Final = Events(self.clock.wall)
         self.shadows: Final = Shadows(self.route, pairs or MemoryPairStore(), self.clock)
         self.outside: Final = Outside(fleet, self.clock, self.shadows.report)
+        self.chronicler: Final = Chronicler(fleet, self.clock, lambda: self.snapshot)
         self.when_changed: Callable[[], None] = lambda: None
         self._ledger: Final = Ledger(self.store, self.events)
         self._load: Final = load
@@ -144,9 +157,12 @@ class ControlPlane:
         self._in_doubt: tuple[Config, int] | None = None
         self._restless: set[str] = set()
         self._faults: dict[str, str] = {}
+        self._loaded_s = 0.0
+        self._refusal: Refusal | None = None
         self._reloads: Final = {"ok": 0, "refused": 0}
         self._background: set[asyncio.Task[None]] = set()
         fleet.when_ahead = self._on_ahead
+        fleet.when_counts_jump = self._on_counts_jump
         fleet.tell = self.events.tell
         fleet.when_paired = self.shadows.take
 
@@ -334,6 +350,23 @@ class ControlPlane:
         return self._config
 
     @property
+    def loaded_s(self) -> float:
+        """When the configuration in force was read."""
+        return self._loaded_s
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why a newer configuration is not in force; None: this is the newest."""
+        return self._refusal
+
+    @property
+    def restart_needed(self) -> tuple[str, ...]:
+        """What of the configuration is not in force before control and workers begin anew."""
+        if self._first_config is None:
+            return ()
+        return tuple(_begun_otherwise(self._first_config, self._config))
+
+    @property
     def snapshot(self) -> Snapshot:
         """The newest table."""
         return self._ledger.snapshot
@@ -390,6 +423,7 @@ class ControlPlane:
                 yield Series(families.ROLLOUT_STEP.name, (name,), step)
         yield from self.events.series()
         yield from self.outside.series()
+        yield from self.chronicler.series()
         yield from self.shadows.series()
 
     # -- one decision --------------------------------------------------------------------------
@@ -588,6 +622,7 @@ class ControlPlane:
     def _adopt(self, config: Config) -> None:
         """Go by this configuration; what is recorded fits it."""
         self._in_doubt = None
+        self._loaded_s, self._refusal = self.clock.wall(), None
         self._config, self._routes = config, _by_name(config)
         self._restless = set(self._routes)
         self._faults.clear()
@@ -625,6 +660,7 @@ class ControlPlane:
 
     async def _refuse(self, error: ConfigError, actor: Actor, reason: str) -> None:
         self._reloads["refused"] += 1
+        self._refusal = Refusal(self.clock.wall(), str(error))
         log.error("configuration refused, the old one keeps serving:\n%s", error)
         self.events.tell("config", result="refused", problem=str(error))
         entry = Draft(
@@ -669,6 +705,10 @@ class ControlPlane:
         state = self.states.get(route)
         return {ref.id for ref in _runs_of(state)} if state is not None else set()
 
+    def _on_counts_jump(self) -> None:
+        self.outside.history.clear()
+        self.chronicler.chronicle.begin_anew()
+
     def _on_ahead(self, generation: int) -> None:
         task = asyncio.get_running_loop().create_task(self._renumber(generation))
         self._background.add(task)
@@ -684,12 +724,16 @@ class ControlPlane:
 
     def _warn_of_restart(self, config: Config) -> None:
         assert self._first_config is not None
-        before, after = self._first_config.server, config.server
-        for name in type(after).model_fields:
-            if getattr(before, name) != getattr(after, name):
-                log.warning("server.%s has changed: that needs a restart", name)
-        if self._first_config.store != config.store:
-            log.warning("store has changed: that needs a restart")
+        for name in _begun_otherwise(self._first_config, config):
+            log.warning("%s has changed: that needs a restart", name)
+
+
+def _begun_otherwise(first: Config, config: Config) -> Iterator[str]:
+    for name, field in type(config.server).model_fields.items():
+        if getattr(first.server, name) != getattr(config.server, name):
+            yield f"server.{field.alias or name}"
+    if first.store != config.store:
+        yield "store"
 
 
 def _runs_of(state: RouteState) -> list[RunRef]:

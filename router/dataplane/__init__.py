@@ -8,7 +8,7 @@
 `relay`      answers that come in several reads, streams above all
 `record`     what it leaves behind; `accesslog` writes it down
 `replies`    answers of the router's own
-`admission`  how many may be in at once
+`admission`  how many may be in at once, and who waits; `waiting` is one request's part of it
 `table`      the snapshot brought to life
 `draining`   versions that have lost their traffic, and what still runs on them
 `upstream`   connections to model servers, endpoints, probes

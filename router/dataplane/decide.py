@@ -50,12 +50,14 @@ class Destination:
 
     `version` is the one that the head asks for (`named`) or whose bucket its sticky key is in;
     None where each request is chosen for anew.  `repeatable`: sending the request twice is safe.
+    `rank`: the class of its priority, 0 the highest.
     """
 
     route: LiveRoute
     version: LiveVersion | None
     named: bool
     repeatable: bool
+    rank: int = 0
 
 
 class Plan:
@@ -185,7 +187,8 @@ def find_destination(plan: Plan, head: RequestHead, model: str | None) -> Destin
         head.path,
         has_key=head.field(b"idempotency-key") is not None,
     )
-    destination = Destination(route, version, named, repeatable)
+    rank = 0 if route.priority is None else route.rank_of(head.field(route.priority))
+    destination = Destination(route, version, named, repeatable, rank)
     if model is None or any(model in node.by_model for node in plan.nodes):
         # Only what the configuration names is kept: a client may ask for any other model.
         plan.destinations[model] = destination

@@ -8,7 +8,7 @@ bounded copy of the request is kept until the answer begins, so that it can be s
 
 Guarantees (tests/conformance/, over both doors):
   * the client gets exactly one answer, and nothing is sent again after its first byte;
-  * whatever ends an exchange, its place, its endpoint's count and its upstream connection are
+  * whatever ends an exchange, its places, its endpoint's count and its upstream connection are
     released exactly once (`_release`, `_finish`);
   * a client that goes away closes the upstream exchange, in every phase.
 
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from router.dataplane import replies
+from router.dataplane.admission import Admission
 from router.dataplane.client import Client
 from router.dataplane.decide import (
     Destination,
@@ -39,6 +40,7 @@ from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.upstream.connection import HIGH_WATER, Connection
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import PendingConnection
+from router.dataplane.waiting import NoPlace, Wait
 from router.errors import CLIENT_GONE_STATUS, ErrorCode, FailureReason
 from router.http1.chunked import END, frame_chunk
 from router.http1.request import CHUNKED_FIELD, RequestHead
@@ -63,8 +65,10 @@ class Exchange:
     """See the module.  Fields are grouped by the phase that sets them."""
 
     __slots__ = (
+        "_admission",
         "_attempts",
         "_body_complete",
+        "_circuit",
         "_client",
         "_client_full",
         "_connection",
@@ -83,7 +87,6 @@ class Exchange:
         "_pieces",
         "_plan",
         "_plane",
-        "_queued",
         "_received",
         "_relay",
         "_request_id",
@@ -92,6 +95,7 @@ class Exchange:
         "_tried",
         "_upstream_full",
         "_version",
+        "_wait",
         "bytes_out",
         "deadline",
         "done",
@@ -123,11 +127,14 @@ class Exchange:
         self._body_complete = False
         self._kept_whole = True
         self._looked_ahead = False
-        # route: `_version` is set as long as the exchange holds a place of its route
+        # route: `_admission` and `_circuit` are where the exchange holds a place of its route and
+        # of its version; `_version` is set while it holds all that it needs
         self._fields: BodyFields = NO_FIELDS
         self._destination: Destination | None = None
+        self._admission: Admission | None = None
+        self._circuit: Admission | None = None
         self._version: LiveVersion | None = None
-        self._queued = False
+        self._wait: Wait | None = None
         # attempt
         self._endpoint: EndpointState | None = None
         self._held = False  # the endpoint counts this exchange
@@ -201,7 +208,7 @@ class Exchange:
         else:
             if body:
                 self._pieces.append(body)
-            if self._version is None and not self._queued:
+            if self._version is None and not self._waits:
                 self._collect()
             elif self._received > HIGH_WATER:
                 self._client.pause_reading()
@@ -264,24 +271,23 @@ class Exchange:
                 route = destination.route
             if route.body_fields and (self._fields is NO_FIELDS or self._looked_ahead):
                 self._read_fields(plan)
-            version = destination.version
-            if version is None:
-                version = choose_version(destination, self._head, self._fields)
         except Refusal as refusal:
             if destination is None:
                 self._answer_locally(refusal)
             else:
                 self._refuse(refusal.code, str(refusal), refusal.param)
             return
+        if self._plane.shedder.share and self._is_shed(destination):
+            return
         admission = route.admission
         if admission.enter():
+            self._admission = admission
+            version = destination.version
+            if version is None:
+                version = choose_version(destination, self._head, self._fields)
             self._admitted(route, version)
-        elif admission.wait(self):
-            self._queued = True
-            self.deadline = self._plane.now() + admission.limits.queue_timeout_s
         else:
-            self._plane.count_queue_refusal(route.spec.name, "full")
-            self._refuse(ErrorCode.OVERLOADED, "too many requests wait for this route")
+            self._wait_for(admission, None)
 
     def _read_fields(self, plan: Plan) -> BodyFields:
         if self._fields is not NO_FIELDS and not self._body_complete:
@@ -291,15 +297,91 @@ class Exchange:
         fields = self._fields = read_fields(plan, body, self._body_complete)
         return fields
 
+    def _is_shed(self, destination: Destination) -> bool:
+        """Whether it is refused, because the worker has more to do than it can."""
+        plane, route, rank = self._plane, destination.route, destination.rank
+        if not plane.shedder.refuses(rank, route.admission.bounds.classes, plane.draw()):
+            return False
+        plane.count_shed(route.spec.name, route.class_of(rank))
+        self._refuse(
+            ErrorCode.ROUTER_OVERLOADED,
+            "the router cannot keep up",
+            retry_after_s=plane.shedder.retry_after_s,
+        )
+        return True
+
+    # -- wait: for a place of the route, then for one of the version -------------------------
+
+    @property
+    def _waits(self) -> bool:
+        return self._wait is not None and self._wait.line is not None
+
+    def _wait_for(
+        self, line: Admission, version: LiveVersion | None, *, replay: bool = False
+    ) -> None:
+        """Queue for a place of the route, or of this version; or be refused at once."""
+        now, destination, wait = self._plane.now(), self._destination, self._wait
+        assert destination is not None
+        if wait is None:
+            wait = self._wait = Wait(now + line.bounds.queue_timeout_s)
+        wait.line, wait.version, wait.replay = line, version, replay
+        self.deadline = wait.due
+        if not line.wait(self, destination.rank, now):
+            self._refuse_place(wait, NoPlace.FULL)
+
     def on_admitted(self) -> None:
         """A place has become free (see `admission.Waiter`); the version is chosen only now."""
-        self._queued = False
+        wait = self._wait
+        assert wait is not None
+        line, wait.line = wait.line, None
+        self.deadline = NEVER
+        if wait.version is None:
+            self._admission = line
+            self._decide_anew()
+            self._choose_again()
+        else:  # the table that it was chosen in is still served: see `on_table_changed`
+            self._circuit = line
+            self._admitted(self._held_route, wait.version)
+
+    def on_displaced(self) -> None:
+        """See `admission.Waiter`."""
+        assert self._wait is not None
+        self._refuse_place(self._wait, NoPlace.DISPLACED)
+
+    def on_table_changed(self) -> None:
+        """See `admission.Waiter`: the version that it waited for may have no traffic any more."""
+        wait = self._wait
+        assert wait is not None
+        wait.line = None
         self.deadline = NEVER
         self._decide_anew()
+        if wait.replay:
+            route = self._held_route
+            self._admitted(route, route.versions[route.stable], replay=True)
+        else:
+            self._choose_again()
+
+    def _choose_again(self) -> None:
         destination = self._destination
         assert destination is not None
         version = destination.version or choose_version(destination, self._head, self._fields)
         self._admitted(destination.route, version)
+
+    def _refuse_place(self, wait: Wait, why: NoPlace) -> None:
+        """There is no place; nothing was sent because of it, and no version has failed."""
+        line, wait.line = wait.line, None
+        assert line is not None
+        plane, name = self._plane, self._held_route.spec.name
+        if wait.version is None:
+            plane.count_queue_refusal(name, why)
+        else:
+            plane.count_circuit_refusal(name, wait.version.spec.name, why)
+        self._refuse(wait.code, wait.explain(why), retry_after_s=line.retry_after_s(plane.now()))
+
+    def _stop_waiting(self, wait: Wait) -> None:
+        if wait.line is not None:
+            wait.line.give_up(self)
+            wait.line = None
 
     def _decide_anew(self) -> None:
         """Follow the table that is served now: the wait may have been longer than a switch.
@@ -321,7 +403,14 @@ class Exchange:
             return
         self._plan, self._destination = plan, destination
 
-    def _admitted(self, route: LiveRoute, version: LiveVersion) -> None:
+    def _admitted(self, route: LiveRoute, version: LiveVersion, *, replay: bool = False) -> None:
+        """It has a place of its route; where the version has bounds, it needs one of them, too."""
+        circuit = version.circuit
+        if circuit is not None and self._circuit is None:
+            if not circuit.enter():
+                self._wait_for(circuit, version, replay=replay)
+                return
+            self._circuit = circuit
         self._version = version
         version.bind()
         version.recorder.in_flight += 1
@@ -605,9 +694,14 @@ class Exchange:
     def on_client_full(self) -> None:
         """The client reads slower than the model server writes."""
         self._client_full = True
-        if self._connection is not None:
-            self._connection.pause()
-            self._wait_anew()
+        connection = self._connection
+        if connection is None:
+            return
+        # An answer's last bytes may be what fills the client: its connection is in the pool again
+        # then, and whoever gets it next would wait on a paused one.
+        if connection.user is not None and connection.user in (self, self._relay):
+            connection.pause()
+        self._wait_anew()
 
     def on_client_drained(self) -> None:
         """The client has caught up."""
@@ -642,7 +736,7 @@ class Exchange:
                 FailureReason.RESET,
                 ErrorCode.UPSTREAM_PROTOCOL,
                 "the model server's answer is not valid HTTP",
-                retry=False,
+                retry=self._held_route.spec.retry.on_reset,
             )
         elif stale and not self._stale_retried and self._may_replay():
             # RFC 9112 §9.3.1: an idle connection that dies under a request is normal.
@@ -663,9 +757,10 @@ class Exchange:
             self.deadline = self._relay.due  # not set anew for each chunk
             return
         self.deadline = NEVER
-        if self._queued:
-            self._plane.count_queue_refusal(self._held_route.spec.name, "deadline")
-            self._refuse(ErrorCode.OVERLOADED, "waited too long for a free place")
+        wait = self._wait
+        if wait is not None and wait.line is not None:
+            wait.line.give_up(self)
+            self._refuse_place(wait, NoPlace.DEADLINE)
         elif self._client_full:
             self.client_gone()  # it takes nothing any more
             self._client.break_off(b"")
@@ -681,19 +776,19 @@ class Exchange:
                 FailureReason.TIMEOUT,
                 ErrorCode.UPSTREAM_TIMEOUT,
                 "the model server did not answer in time",
-                retry=False,
+                retry=self._held_route.spec.retry.on_timeout,
             )
 
     def on_drained(self, message: str) -> None:
         """The worker or the version ends: so must this exchange."""
         self._refuse(ErrorCode.DRAINING, message)
 
-    def client_gone(self) -> None:
-        """The client has closed; whatever runs for it ends now."""
+    def client_gone(self, status: int = CLIENT_GONE_STATUS) -> None:
+        """The client has closed, or its door has answered with `status`; whatever runs ends now."""
         if self.done:
             return
         self._release()
-        self.status = CLIENT_GONE_STATUS
+        self.status = status
         self._finish(self._plane.now())
 
     @property
@@ -764,12 +859,13 @@ class Exchange:
         self._plane.note_failure(canary)
         count(canary.recorder.fallbacks, failure.value)
         canary.recorder.in_flight -= 1
-        self._version = stable = route.versions[route.stable]
-        stable.bind()
-        stable.recorder.in_flight += 1
+        self._version = self._wait = None
         self._tried = ()
         self._attempts = 0
-        self._attempt(route, stable)
+        circuit, self._circuit = self._circuit, None
+        if circuit is not None:
+            circuit.leave()
+        self._admitted(route, route.versions[route.stable], replay=True)
 
     def _fail(self, failure: FailureReason, code: ErrorCode, message: str, *, retry: bool) -> None:
         """An attempt has failed before the answer began: try again, or answer with the error."""
@@ -792,7 +888,14 @@ class Exchange:
     def _refuse_body(self, limit: int) -> None:
         self._refuse(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes")
 
-    def _refuse(self, code: ErrorCode, message: str, param: str | None = None) -> None:
+    def _refuse(
+        self,
+        code: ErrorCode,
+        message: str,
+        param: str | None = None,
+        *,
+        retry_after_s: int = replies.SOONEST_RETRY_S,
+    ) -> None:
         """Answer with an error; or, if an answer has begun, end it visibly."""
         self._release()
         if self._first_byte_at:
@@ -801,7 +904,10 @@ class Exchange:
         if self._version is None:
             self._plane.count_unrouted(code.code)
         body = replies.error_body(code, message, param)
-        self._reply(code.status, replies.error_fields(code), body)
+        destination = self._destination
+        safe = not self._sent_at or (destination is not None and destination.repeatable)
+        fields = replies.error_fields(code, safe=safe, retry_after_s=retry_after_s)
+        self._reply(code.status, fields, body)
 
     def _reply(self, status: int, fields: bytes, body: bytes) -> None:
         self.status = status
@@ -856,10 +962,12 @@ class Exchange:
                 plane.note_failure(version)
             if status != CLIENT_GONE_STATUS:
                 recorder.duration.observe(now - self.started_at)
-            self._held_route.admission.leave()
-        elif self._queued:
-            self._queued = False
-            self._held_route.admission.give_up(self)
+            if self._circuit is not None:
+                self._circuit.leave()
+        elif self._wait is not None:
+            self._stop_waiting(self._wait)
+        if self._admission is not None:
+            self._admission.leave()
         if self._mirrored is not None:
             self._tell_mirror(self._mirrored, now)
         if self._failure is not None or status >= 500 or not plane.log.silent:
@@ -868,7 +976,7 @@ class Exchange:
     def _tell_mirror(self, copy: "Copy", now: float) -> None:
         self._mirrored = None
         failure, version = self._failure, self._version
-        if self.status == CLIENT_GONE_STATUS:
+        if self.status == CLIENT_GONE_STATUS or (not self._first_byte_at and self.status < 500):
             outcome = "cancelled"
         elif failure is FailureReason.TIMEOUT:
             outcome = "timeout"

@@ -1,7 +1,8 @@
 """Answers that the router makes itself: errors, and the list of models.
 
 Errors have OpenAI's shape, so that its clients raise the right exception; `x-should-retry` tells
-them whether sending the request again is safe, `Retry-After` when it makes sense.
+them whether sending the request again is safe, `Retry-After` when it makes sense: never sooner
+than in a second, later where the line of those who wait moves slowly.
 """
 
 from functools import lru_cache
@@ -13,8 +14,16 @@ import orjson
 from router.errors import ErrorCode
 
 JSON: Final = b"content-type: application/json\r\n"
-_RETRY_AFTER_S: Final = 1
-_BUSY: Final = frozenset((ErrorCode.NO_HEALTHY_ENDPOINT, ErrorCode.OVERLOADED, ErrorCode.DRAINING))
+SOONEST_RETRY_S: Final = 1
+_BUSY: Final = frozenset(
+    (
+        ErrorCode.NO_HEALTHY_ENDPOINT,
+        ErrorCode.OVERLOADED,
+        ErrorCode.VERSION_OVERLOADED,
+        ErrorCode.ROUTER_OVERLOADED,
+        ErrorCode.DRAINING,
+    )
+)
 
 
 def error_body(code: ErrorCode, message: str, param: str | None = None) -> bytes:
@@ -24,10 +33,16 @@ def error_body(code: ErrorCode, message: str, param: str | None = None) -> bytes
     )
 
 
-def error_fields(code: ErrorCode) -> bytes:
-    """The header fields that belong to an error."""
-    fields = b"%bx-should-retry: %b\r\n" % (JSON, b"true" if code.retryable else b"false")
-    return fields + b"retry-after: %d\r\n" % _RETRY_AFTER_S if code in _BUSY else fields
+def error_fields(
+    code: ErrorCode, *, safe: bool = True, retry_after_s: int = SOONEST_RETRY_S
+) -> bytes:
+    """The header fields that belong to an error.
+
+    `safe`: no model server was sent the request, or it is one that may be sent twice.
+    """
+    again = b"true" if code.retryable and safe else b"false"
+    fields = b"%bx-should-retry: %b\r\n" % (JSON, again)
+    return fields + b"retry-after: %d\r\n" % retry_after_s if code in _BUSY else fields
 
 
 @lru_cache(maxsize=64)

@@ -9,37 +9,62 @@ one, never a mixture.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Set
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
 
 from router.clock import Clock
-from router.dataplane.admission import Admission
+from router.dataplane.admission import Admission, Bounds
 from router.dataplane.upstream.endpoint import (
     EndpointState,
     Origin,
     OriginKey,
     ProbeKey,
+    choose_usable,
     origin_key,
-    usable,
 )
+from router.dataplane.upstream.idle import CEILING_S
 from router.dataplane.upstream.prober import Prober
 from router.dataplane.upstream.resolver import Resolver
+from router.dataplane.upstream.warming import Warming
 from router.routing.balance import Balancer, make_balancer
 from router.routing.body import BodyReader
 from router.routing.breaker import Breaker
 from router.routing.budget import RetryBudget
 from router.routing.match import Fields, RouteIndex, Test, header_test
+from router.routing.slow_start import make_slow_start
 from router.routing.split import Rotation, Split, choose_by_key
 from router.routing.sticky import StickyKey
-from router.snapshot import Balance, BreakerLimits, Endpoint, Health, Role, Route, Snapshot, Version
+from router.snapshot import (
+    Balance,
+    BreakerLimits,
+    Endpoint,
+    Health,
+    Limits,
+    Priority,
+    Role,
+    Route,
+    Snapshot,
+    Version,
+)
 from router.telemetry.recorder import RoleCounts, VersionRecorder, WorkerRecorder
 
 if TYPE_CHECKING:
     from router.dataplane.mirror import Mirror, Mirrors
 
 Draw = Callable[[], float]
-OnHealth = Callable[[EndpointState], None]
+
+
+class OnHealth(Protocol):
+    """Who is told what has changed of endpoints."""
+
+    def __call__(self, *endpoints: EndpointState) -> None:
+        """All of these have changed."""
+        ...
+
+
+ONLY_CLASS: Final = "all"
+"""The class of every request of a route without priorities, in metrics."""
 
 
 class LiveVersion:
@@ -48,21 +73,27 @@ class LiveVersion:
     __slots__ = (
         "_bound",
         "_recorders",
+        "_warming",
         "balance",
         "balancer",
         "breaker",
+        "circuit",
         "counts",
         "endpoints",
         "fallback_allowed",
         "fields",
         "outlier",
+        "panic",
         "recorder",
         "resolvers",
         "route",
+        "slow_start_s",
         "spec",
     )
 
-    def __init__(self, route: Route, spec: Version, recorders: WorkerRecorder) -> None:
+    def __init__(
+        self, route: Route, spec: Version, recorders: WorkerRecorder, warming: Warming
+    ) -> None:
         self.route: Final = route.name
         self.spec: Final = spec
         self.balance: Final[Balance] = route.balance
@@ -72,11 +103,15 @@ class LiveVersion:
         )
         self.fallback_allowed: Final = route.retry.canary_fallback and spec.role is not Role.STABLE
         self.outlier: Final = route.outlier
+        self.slow_start_s: Final = route.slow_start_s
+        self.panic = False
         self.breaker: Breaker | None = None
+        self.circuit: Admission | None = None
         self.endpoints: list[EndpointState] = []
         self.balancer: Balancer[EndpointState] = make_balancer(route.balance, ())
         self.resolvers: list[Resolver] = []
         self._recorders = recorders
+        self._warming: Final = warming
         self._bound = False
         self.recorder: VersionRecorder
         self.counts: RoleCounts
@@ -102,9 +137,28 @@ class LiveVersion:
             self.endpoints.append(endpoint)
         self.rebalance()
 
+    def warm(self, endpoints: Iterable[EndpointState]) -> None:
+        """Begin these with a small part of their share, if the route wants it."""
+        if self.slow_start_s:
+            for endpoint in endpoints:
+                self._warming.begin(endpoint, self.slow_start_s)
+
+    def follow(self, endpoint: EndpointState, *, recovered: bool) -> None:
+        """The health of one of its endpoints has changed."""
+        if recovered:
+            self.warm((endpoint,))
+        elif not endpoint.healthy:
+            self._warming.end(endpoint)
+        self.rebalance()
+
     def rebalance(self) -> None:
-        """Which endpoints are usable has changed."""
-        self.balancer = make_balancer(self.balance, usable(self.endpoints))
+        """Which endpoints are usable has changed, or one of them is warm."""
+        least = self.outlier.panic_percent if self.outlier is not None else 0.0
+        usable, self.panic = choose_usable(self.endpoints, least)
+        if len(self._warming) and any(endpoint.ramp is not None for endpoint in usable):
+            self.balancer = make_slow_start(self.balance, usable)
+        else:
+            self.balancer = make_balancer(self.balance, usable)
 
     @property
     def tripped(self) -> str:
@@ -125,6 +179,23 @@ class LiveVersion:
         else:
             self.breaker = Breaker(limits)
 
+    def inherit_circuit(self, limits: Limits, before: "LiveVersion | None") -> None:
+        """Go on with the places of the generation before, within the bounds of this one.
+
+        Without bounds there is nothing to count; bounds that are new count what begins from now on.
+        """
+        circuit = self.spec.circuit
+        if circuit is None:
+            return
+        bounds = Bounds(
+            circuit.max_in_flight, circuit.max_pending, limits.queue_timeout_s, _classes(limits)
+        )
+        if before is not None and before.circuit is not None:
+            self.circuit = before.circuit
+            self.circuit.set_bounds(bounds)
+        else:
+            self.circuit = Admission(bounds)
+
     def _is_on_trial_with(self, before: "LiveVersion", limits: BreakerLimits) -> bool:
         same = before.breaker is not None and before.breaker.limits == limits
         return same and before.spec.trial == self.spec.trial
@@ -137,12 +208,15 @@ class LiveRoute:
         "admission",
         "body_fields",
         "budget",
+        "circuits",
         "first_byte_s",
         "header_routes",
         "idle_s",
         "max_body_bytes",
         "max_replay_bytes",
         "mirror",
+        "priority",
+        "ranks",
         "renames",
         "rotation",
         "spec",
@@ -166,10 +240,18 @@ class LiveRoute:
             (tuple(map(header_test, route.conditions)), route.version)
             for route in spec.header_routes
         )
-        self.steering: Final = tuple(
+        self.steering: tuple[bytes, ...] = tuple(
             condition.name.encode()
             for route in spec.header_routes
             for condition in route.conditions
+        )
+        priority = spec.limits.priority
+        self.priority: Final = priority.header.encode() if priority is not None else None
+        self.ranks: Final[dict[bytes | None, int]] = _ranks(priority)
+        if priority is not None and not priority.forward:
+            self.steering += (priority.header.encode(),)
+        self.circuits: Final = tuple(
+            version for version in versions.values() if version.circuit is not None
         )
         self.stable: Final = spec.stable.name
         self.split: Final = Split(spec.name.encode(), tuple(_shares(spec, tripped)))
@@ -177,8 +259,9 @@ class LiveRoute:
             self.rotation: Rotation[str] = old.rotation
         else:
             self.rotation = Rotation(self.split)
-        self.admission: Admission = old.admission if old is not None else Admission(spec.limits)
-        self.admission.set_limits(spec.limits)
+        bounds = _bounds(spec.limits)
+        self.admission: Admission = old.admission if old is not None else Admission(bounds)
+        self.admission.set_bounds(bounds)
         self.max_body_bytes: Final = spec.limits.max_body_bytes
         self.max_replay_bytes: Final = spec.limits.max_replay_bytes
         self.first_byte_s: Final = spec.timeouts.first_byte_s
@@ -200,6 +283,34 @@ class LiveRoute:
         """The version in whose share a sticky key falls."""
         return self.versions[choose_by_key(self.split, key)]
 
+    def rank_of(self, value: bytes | None) -> int:
+        """The rank of a request whose priority header has this value; 0 is the highest class."""
+        ranks = self.ranks
+        return ranks[value] if value in ranks else ranks[None]
+
+    def class_of(self, rank: int) -> str:
+        """The name of a rank's class; without classes all requests are of one."""
+        priority = self.spec.limits.priority
+        if priority is None:
+            return ONLY_CLASS
+        return priority.classes[min(rank, len(priority.classes) - 1)]
+
+
+def _classes(limits: Limits) -> int:
+    return 1 if limits.priority is None else len(limits.priority.classes)
+
+
+def _bounds(limits: Limits) -> Bounds:
+    return Bounds(limits.max_in_flight, limits.max_queue, limits.queue_timeout_s, _classes(limits))
+
+
+def _ranks(priority: Priority | None) -> dict[bytes | None, int]:
+    """The rank of each value of the header; None: of any other value, or of no header."""
+    if priority is None:
+        return {None: 0}
+    ranks: dict[bytes | None, int] = {None: priority.classes.index(priority.default)}
+    return ranks | {name.encode(): rank for rank, name in enumerate(priority.classes)}
+
 
 def _shares(spec: Route, tripped: Set[str]) -> Iterator[tuple[str, int]]:
     """Weights as they are, but a tripped version's share is the stable version's."""
@@ -217,6 +328,7 @@ class Table:
 
     __slots__ = (
         "body_reader",
+        "circuits",
         "generation_field",
         "index",
         "least_body_limit",
@@ -243,6 +355,9 @@ class Table:
             self.body_reader: BodyReader = old.body_reader
         else:
             self.body_reader = BodyReader(names)
+        self.circuits: Final = tuple(
+            version for route in routes.values() if route.circuits for version in route.circuits
+        )
         limits = [route.limits for route in snapshot.routes]
         self.max_body_bytes: Final = max((limit.max_body_bytes for limit in limits), default=0)
         self.least_body_limit: Final = min(
@@ -280,8 +395,11 @@ class Installer:
         draw: Draw,
         on_health: OnHealth,
         mirrors: "Mirrors",
+        idle_s: float = CEILING_S,
     ) -> None:
         self._mirrors = mirrors
+        self._idle_s = idle_s
+        self._warming: Final = Warming(clock.monotonic)
         self._recorders = recorders
         self._clock = clock
         self._draw = draw
@@ -317,10 +435,16 @@ class Installer:
         self._retire(before)
         return Table(table.snapshot, routes, table)
 
+    def tick(self, now: float) -> None:
+        """Let the shares of warming endpoints grow."""
+        self._warming.tick(now)
+
     def sweep(self) -> None:
-        """Close upstream connections that are idle too long."""
+        """Close upstream connections that are idle too long, and tell what was learned of that."""
         for origin in self.origins.values():
             origin.pool.sweep()
+            if origin.has_learned():
+                self._on_health(*origin.endpoints)
         self._mirrors.sweep()
 
     def close(self) -> None:
@@ -343,10 +467,14 @@ class Installer:
         return route
 
     def _make_version(self, spec: Route, version: Version, old: LiveVersion | None) -> LiveVersion:
-        live = LiveVersion(spec, version, self._recorders)
+        live = LiveVersion(spec, version, self._recorders, self._warming)
         live.inherit_breaker(spec.breaker, old)
+        live.inherit_circuit(spec.limits, old)
         live.adopt(self._take_over(live, old))
-        live.adopt(self._add_missing(live))
+        new = self._add_missing(live)
+        if old is not None and old.endpoints:
+            live.warm(new)
+        live.adopt(new)
         for member in live.endpoints:
             self._watch(member, spec.health)
         for endpoint in version.endpoints:
@@ -371,7 +499,7 @@ class Installer:
         key = origin_key(endpoint)
         origin = self.origins.get(key)
         if origin is None:
-            origin = self.origins[key] = Origin(endpoint)
+            origin = self.origins[key] = Origin(endpoint, self._clock.monotonic, self._idle_s)
         return origin
 
     def _resolve(self, live: LiveVersion, endpoint: Endpoint, health: Health | None) -> Resolver:
@@ -384,6 +512,8 @@ class Installer:
                     self._retire_endpoint(member)
             present = {member.origin for member in mine}
             new = [EndpointState(endpoint, origin) for origin in wanted if origin not in present]
+            if live.endpoints:
+                live.warm(new)
             live.adopt(new)
             for member in new:
                 self._watch(member, health)

@@ -68,13 +68,23 @@ class Telemetry(_Message, frozen=True, tag="telemetry"):
 
 
 class EndpointHealth(msgspec.Struct, frozen=True, array_like=True):
-    """One endpoint as one worker sees it; `reason` says why it is not healthy."""
+    """One endpoint as one worker sees it; `reason` says why it is not healthy.
+
+    `ejections`: times that it was left alone, `ejected_until_s` until when it is.  Between
+    `warm_from_s` and `warm_until_s` its share grows (`slowStart`).  `idle_s`: how long its idle
+    connections are kept, where that was learned.  Times in seconds since 1970 UTC; 0: none.
+    """
 
     route: str
     version: str
     endpoint: str
     healthy: bool
     reason: str = ""
+    ejections: int = 0
+    ejected_until_s: float = 0.0
+    warm_from_s: float = 0.0
+    warm_until_s: float = 0.0
+    idle_s: float = 0.0
 
 
 class Trip(msgspec.Struct, frozen=True, array_like=True):
@@ -85,11 +95,23 @@ class Trip(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+class Panic(msgspec.Struct, frozen=True, array_like=True):
+    """Whether a worker gives a version's requests to endpoints that it had left alone."""
+
+    route: str
+    version: str
+    active: bool
+
+
 class Health(_Message, frozen=True, tag="health"):
-    """Endpoints whose health changed, and breakers that tripped; if `complete`, all there are."""
+    """Endpoints whose health changed, and breakers that tripped; if `complete`, all there are.
+
+    `panics` are the versions of these endpoints; if `complete`, those in panic.
+    """
 
     endpoints: list[EndpointHealth] = []
     trips: list[Trip] = []
+    panics: list[Panic] = []
     complete: bool = False
 
 

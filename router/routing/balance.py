@@ -183,10 +183,11 @@ class PeakEwma(_Untracked, Generic[E]):
         first = int(draw() * count)
         second = (first + 1 + int(draw() * (count - 1))) % count
         one, other = endpoints[first], endpoints[second]
-        return one if _cost(one) <= _cost(other) else other
+        return one if cost(one) <= cost(other) else other
 
 
-def _cost(endpoint: Loaded) -> float:
+def cost(endpoint: Loaded) -> float:
+    """What one more request there is expected to wait: latency times requests."""
     return endpoint.latency_s * (endpoint.in_flight + 1)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from router.pattern import bytes_pattern
 from router.snapshot import HeaderCondition, HeaderMatch, Route, Rule
 
 _MAX_MEMO: Final = 4096
@@ -48,9 +49,9 @@ def header_test(condition: HeaderCondition) -> Test:
                 (value := fields.field(name)) is not None and value.startswith(wanted)
             )
         case HeaderMatch.REGEX:
-            pattern = re.compile(wanted)
+            pattern = bytes_pattern(condition.value)
             return lambda fields: (
-                (value := fields.field(name)) is not None and pattern.fullmatch(value) is not None
+                (value := fields.field(name)) is not None and pattern.matches_whole(value)
             )
 
 

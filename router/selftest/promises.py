@@ -13,7 +13,6 @@ _TRAILERS: Final = "uvicorn adds trailers that come with the head to the scope's
 _CONTINUE: Final = "uvicorn sends 100 whenever a body is received that was announced so"
 _AT_ONCE: Final = "uvicorn answers malformed HTTP at once, before what came before it"
 _UNBOUNDED: Final = "uvicorn has no bound for what is not parsed yet, and drops extensions unseen"
-_DEADLINES: Final = "uvicorn has no deadline for a head"
 
 NATIVE_ONLY: Final[dict[str, str]] = {
     "two spaces behind the method": _LENIENT,
@@ -39,5 +38,4 @@ NATIVE_ONLY: Final[dict[str, str]] = {
     "extensions on each of many chunks": _UNBOUNDED,
     "trailers too large": _UNBOUNDED,
     "trailers without an end": _UNBOUNDED,
-    "a head that never ends": _DEADLINES,
 }

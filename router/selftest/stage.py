@@ -92,6 +92,9 @@ def settings_of(config: Config) -> DataPlaneSettings:
         head_timeout_s=server.head_timeout_s,
         keep_alive_s=server.keep_alive_timeout_s,
         body_timeout_s=server.body_timeout_s,
+        write_timeout_s=server.write_timeout_s,
+        upstream_idle_s=server.upstream_idle_timeout_s,
+        shed_delay_s=0.0,  # a busy machine is nothing that a message can be blamed for
         rules=server.client_rules,
     )
 

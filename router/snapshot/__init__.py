@@ -8,7 +8,6 @@ Units: times in seconds (`_s`), shares in basis points (`_bp`), sizes in bytes.
 Header names are lower case throughout.
 """
 
-import re
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 import msgspec
 
 from router.errors import ConfigError
+from router.pattern import PatternError, bytes_pattern
 
 FULL: Final = 10_000
 """A whole route's traffic in basis points."""
@@ -85,8 +85,8 @@ class HeaderCondition(_Value, frozen=True):
     def __post_init__(self) -> None:
         if self.match is HeaderMatch.REGEX:
             try:
-                re.compile(self.value.encode())
-            except re.error as error:
+                bytes_pattern(self.value)
+            except PatternError as error:
                 raise ConfigError(f"header {self.name}: no pattern: {error}") from None
 
 
@@ -141,6 +141,13 @@ class Endpoint(_Value, frozen=True):
         return host if self.port == (443 if self.https else 80) else f"{host}:{self.port}"
 
 
+class Circuit(_Value, frozen=True):
+    """Bounds of one version in one worker, inside those of its route."""
+
+    max_in_flight: int
+    max_pending: int
+
+
 class Version(_Value, frozen=True):
     """One version of the model behind a route; `model` is its name on its own servers.
 
@@ -156,6 +163,7 @@ class Version(_Value, frozen=True):
     model: str | None = None
     trial: int = 0
     drain_until_s: float | None = None
+    circuit: Circuit | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight_bp <= FULL:
@@ -191,15 +199,18 @@ class Timeouts(_Value, frozen=True):
 class Retry(_Value, frozen=True):
     """When an attempt that failed before the first response byte is made again.
 
-    `attempts` counts the first one.  `statuses` are upstream answers that count as failed.
-    `budget_percent` bounds retries to a share of the route's requests (at least 3 a second).
-    `canary_fallback` sends a canary's failed request to stable.  `methods` are the ones that may
-    be sent again once a model server may have seen them; None: see `routing.replay`.
+    `attempts` counts the first one.  `on_reset` is whatever ends a connection without an answer,
+    one that is no HTTP among it; `on_timeout` is `Timeouts.first_byte_s`.  `statuses` are upstream
+    answers that count as failed.  `budget_percent` bounds retries to a share of the route's
+    requests (at least 3 a second).  `canary_fallback` sends a canary's failed request to stable.
+    `methods` are the ones that may be sent again once a model server may have seen them; None: see
+    `routing.replay`.
     """
 
     attempts: int = 2
     on_connect: bool = True
     on_reset: bool = True
+    on_timeout: bool = False
     statuses: tuple[int, ...] = ()
     budget_percent: float = 20.0
     canary_fallback: bool = True
@@ -218,6 +229,23 @@ class Health(_Value, frozen=True):
     body: str | None = None
 
 
+class Priority(_Value, frozen=True):
+    """Which requests wait less: classes from the highest to the lowest, named by a header.
+
+    A request without the header, or with another value, is of the class `default`.  With
+    `forward` the model server is told the header as well.
+    """
+
+    header: str
+    classes: tuple[str, ...]
+    default: str
+    forward: bool = False
+
+    def __post_init__(self) -> None:
+        if self.default not in self.classes or len(set(self.classes)) != len(self.classes):
+            raise ConfigError(f"priority {self.default} is not one of {self.classes}, each once")
+
+
 class Limits(_Value, frozen=True):
     """Bounds of one route in one worker.
 
@@ -231,6 +259,7 @@ class Limits(_Value, frozen=True):
     max_body_bytes: int = 64 * 1024 * 1024
     max_replay_bytes: int = 1024 * 1024
     max_inspect_bytes: int = 1024 * 1024
+    priority: Priority | None = None
 
 
 class Credentials(_Value, frozen=True):
@@ -300,20 +329,23 @@ class Outlier(_Value, frozen=True):
 
     `failures` is a breaker's rule, for one endpoint in one worker.  Out of use for `eject_s` the
     first time, twice as long each next time in a row, `max_eject_s` at most; and never more than
-    `max_ejected_percent` of a version's endpoints.
+    `max_ejected_percent` of a version's endpoints.  Where fewer than `panic_percent` of them are
+    healthy, the ones that were left alone are used all the same.
     """
 
     failures: BreakerLimits = BreakerLimits()
     eject_s: float = 5.0
     max_eject_s: float = 300.0
     max_ejected_percent: float = 50.0
+    panic_percent: float = 50.0
 
 
 class Route(_Value, frozen=True):
     """One public entry.
 
     `versions` stand newest first: the order in which sticky keys are shared out.  `order` is the
-    route's place in the configuration: the last tie-break between equal rules.
+    route's place in the configuration: the last tie-break between equal rules.  `slow_start_s`: so
+    long the share of an endpoint grows that came back or joined; 0: it has all of it at once.
     """
 
     name: str
@@ -329,6 +361,7 @@ class Route(_Value, frozen=True):
     limits: Limits = Limits()
     breaker: BreakerLimits | None = BreakerLimits()
     outlier: Outlier | None = Outlier()
+    slow_start_s: float = 0.0
     shadow: Shadow | None = None
 
     def __post_init__(self) -> None:

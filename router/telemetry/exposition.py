@@ -32,6 +32,8 @@ _go_float: Final[Callable[[float], str]] = floatToGoString  # it has no types of
 
 ZERO_CODES: Final = ("200", "500")
 """Statuses that every version shows from the start; others appear when they happen."""
+ZERO_REASONS: Final = ("full", "deadline", "displaced")
+"""Why a version with limits of its own may refuse a request."""
 
 
 class Scrape(Collector):
@@ -84,6 +86,12 @@ def _zeros(snapshot: Snapshot) -> dict[str, Rows]:
     errors: Rows = {}
     weights: Rows = {}
     in_flight: Rows = {}
+    circuits: dict[str, Rows] = {
+        families.CIRCUIT_LIMIT.name: {},
+        families.CIRCUIT_IN_FLIGHT.name: {},
+        families.CIRCUIT_PENDING.name: {},
+    }
+    refused: Rows = {}
     for route in snapshot.routes:
         for version in route.versions:
             if version.role is Role.SHADOW:  # shadow traffic never enters the live families
@@ -91,6 +99,11 @@ def _zeros(snapshot: Snapshot) -> dict[str, Rows]:
             role = (route.name, version.name, version.role.value)
             weights[role] = version.weight_bp / FULL
             in_flight[role[:2]] = 0
+            if version.circuit is not None:
+                for rows in circuits.values():
+                    rows[role[:2]] = 0
+                for why in ZERO_REASONS:
+                    refused[*role[:2], why] = 0
             for code in ZERO_CODES:
                 requests[*role, code] = 0
             for reason in FailureReason:
@@ -100,6 +113,8 @@ def _zeros(snapshot: Snapshot) -> dict[str, Rows]:
         families.ERRORS.name: errors,
         families.WEIGHT.name: weights,
         families.IN_FLIGHT.name: in_flight,
+        **circuits,
+        families.CIRCUIT_REFUSALS.name: refused,
     }
 
 

@@ -134,6 +134,24 @@ ENDPOINT_EJECTIONS: Final = Family(
     (*_VERSION, "endpoint"),
     "Times that a worker left an endpoint alone for failing requests or refusing connections.",
 )
+ENDPOINT_IDLE: Final = Family(
+    "router_endpoint_idle_seconds",
+    Kind.GAUGE,
+    (*_VERSION, "endpoint"),
+    "How long an idle connection to this endpoint is kept, where it closes idle ones early itself.",
+)
+ENDPOINT_WARM: Final = Family(
+    "router_endpoint_slow_start_end_timestamp_seconds",
+    Kind.GAUGE,
+    (*_VERSION, "endpoint"),
+    "When the last worker gives this endpoint its full share again (Unix time); not while all do.",
+)
+VERSION_PANIC: Final = Family(
+    "router_version_panic",
+    Kind.GAUGE,
+    _VERSION,
+    "Workers that give requests to endpoints left alone, as too few are healthy (share, 0 to 1).",
+)
 BREAKER_OPEN: Final = Family(
     "router_breaker_open",
     Kind.GAUGE,
@@ -159,7 +177,43 @@ QUEUE_FULL: Final = Family(
     "router_queue_refusals_total",
     Kind.COUNTER,
     ("route", "reason"),
-    "Requests refused by admission: full, deadline.",
+    "Requests refused by admission: full, deadline, displaced by a higher class.",
+)
+CIRCUIT_LIMIT: Final = Family(
+    "router_circuit_limit",
+    Kind.GAUGE,
+    _VERSION,
+    "Requests that a version may have at the same time by its own limits, all workers together.",
+)
+CIRCUIT_IN_FLIGHT: Final = Family(
+    "router_circuit_in_flight",
+    Kind.GAUGE,
+    _VERSION,
+    "Requests that have one of those places now.",
+)
+CIRCUIT_PENDING: Final = Family(
+    "router_circuit_pending",
+    Kind.GAUGE,
+    _VERSION,
+    "Requests that wait for one of those places.",
+)
+CIRCUIT_REFUSALS: Final = Family(
+    "router_circuit_refusals_total",
+    Kind.COUNTER,
+    (*_VERSION, "reason"),
+    "Requests refused by a version's own limits: full, deadline, displaced by a higher class.",
+)
+SHED: Final = Family(
+    "router_shed_total",
+    Kind.COUNTER,
+    ("route", "class"),
+    "Requests refused because the event loop cannot keep up, by class of priority.",
+)
+SHED_SHARE: Final = Family(
+    "router_shed_share",
+    Kind.GAUGE,
+    ("worker",),
+    "Share of new requests that the worker refuses now, 0 to 1; the lowest class first.",
 )
 CONNECTIONS: Final = Family(
     "router_client_connections", Kind.GAUGE, ("worker",), "Open client connections."
@@ -215,6 +269,13 @@ LOGIN_FAILURES: Final = Family(
     "Admin calls without a known token: refused, or not even looked at (limited).",
 )
 
+CHRONICLE_LEFT_OUT: Final = Family(
+    "router_history_versions_left_out",
+    Kind.GAUGE,
+    (),
+    "Versions that the console has no history of, because there are too many.",
+)
+
 NOTIFICATIONS: Final = Family(
     "router_notifications_total",
     Kind.COUNTER,
@@ -241,6 +302,37 @@ ANALYSIS_MEASUREMENTS: Final = Family(
 )
 ANALYSIS_RUNS: Final = Family(
     "router_analysis_runs", Kind.GAUGE, (), "Analysis runs without a verdict."
+)
+
+TLS_RELOADS: Final = Family(
+    "router_tls_reloads_total",
+    Kind.COUNTER,
+    ("result",),
+    "Changes of the files of server.tls that workers have seen: ok, or refused (the old stay).",
+)
+TLS_HANDSHAKES: Final = Family(
+    "router_tls_handshakes_total",
+    Kind.COUNTER,
+    ("result",),
+    "Handshakes on the traffic port: completed, or failed (a client's or our refusal).",
+)
+TLS_HANDSHAKES_IN_PROGRESS: Final = Family(
+    "router_tls_handshakes_in_progress",
+    Kind.GAUGE,
+    ("worker",),
+    "Handshakes on the traffic port that have begun and not ended.",
+)
+TLS_REFUSED: Final = Family(
+    "router_tls_files_refused",
+    Kind.GAUGE,
+    ("worker",),
+    "1 while the newest files of server.tls cannot be used, and those before them are in force.",
+)
+TLS_EXPIRY: Final = Family(
+    "router_tls_certificate_expiry_timestamp_seconds",
+    Kind.GAUGE,
+    ("worker",),
+    "When the certificate that new connections get ends (Unix time).",
 )
 
 SHADOW_SAMPLED: Final = Family(
@@ -295,7 +387,9 @@ ALL: Final = (
     WORKER_RESTARTS, EVENT_SUBSCRIBERS, EVENT_SUBSCRIBERS_CUT, STORE_FAILURES, LOGIN_FAILURES,
     BREAKER_OPEN, NOTIFICATIONS, ROLLOUT_PHASE, ANALYSIS_RUNS, SHADOW_SAMPLED, SHADOW_REQUESTS,
     SHADOW_IN_FLIGHT, SHADOW_QUEUED, SHADOW_PAIRS_DROPPED, SHADOW_COMPARISONS, SHADOW_LATENCY,
-    SHADOW_RECORDED, ENDPOINT_EJECTIONS, ROLLOUT_STEP,
-    ANALYSIS_MEASUREMENTS,
+    SHADOW_RECORDED, ENDPOINT_EJECTIONS, ENDPOINT_IDLE, ENDPOINT_WARM, VERSION_PANIC, ROLLOUT_STEP,
+    ANALYSIS_MEASUREMENTS, CHRONICLE_LEFT_OUT,
+    CIRCUIT_LIMIT, CIRCUIT_IN_FLIGHT, CIRCUIT_PENDING, CIRCUIT_REFUSALS, SHED, SHED_SHARE,
+    TLS_RELOADS, TLS_HANDSHAKES, TLS_HANDSHAKES_IN_PROGRESS, TLS_EXPIRY, TLS_REFUSED,
 )  # fmt: skip
 BY_NAME: Final = {family.name: family for family in ALL}

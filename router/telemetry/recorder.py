@@ -198,8 +198,12 @@ class WorkerRecorder:
         self.unrouted: Final[dict[str, int]] = {}
         self.refusals: Final[dict[tuple[str, str], int]] = {}
         self.queue_refusals: Final[dict[tuple[str, str], int]] = {}
+        self.circuit_refusals: Final[dict[tuple[str, str, str], int]] = {}
+        self.shed: Final[dict[tuple[str, str], int]] = {}
         self.pairs_dropped: Final[dict[tuple[str, str], int]] = {}
         self.ejections: Final[dict[tuple[str, str, str], int]] = {}
+        self.tls_reloads: Final[dict[str, int]] = {}
+        self.tls_handshakes: Final[dict[str, int]] = {}
         self.log_dropped = 0
         self._versions: dict[tuple[str, str], VersionRecorder] = {}
         self._shadows: dict[tuple[str, str], ShadowRecorder] = {}
@@ -249,6 +253,12 @@ class WorkerRecorder:
             }
             for gone in [key for key in self.ejections if key[:2] not in live]:
                 del self.ejections[gone]
+            for gone in [key for key in self.circuit_refusals if key[:2] not in live]:
+                del self.circuit_refusals[gone]
+            if self.shed:
+                routes = {route for route, _ in live}
+                for route, class_ in [key for key in self.shed if key[0] not in routes]:
+                    del self.shed[route, class_]
             self._shadows = {
                 key: recorder
                 for key, recorder in self._shadows.items()
@@ -271,12 +281,22 @@ class WorkerRecorder:
         rows.append(self.overhead_response.series(families.OVERHEAD, ("response",)))
         rows.append(self.loop_delay.series(families.LOOP_DELAY, (self.worker,)))
         rows.append(Series(families.LOG_DROPPED.name, (self.worker,), self.log_dropped))
+        for family, results in (
+            (families.TLS_RELOADS, self.tls_reloads),
+            (families.TLS_HANDSHAKES, self.tls_handshakes),
+        ):
+            for result, number in results.items():
+                rows.append(Series(family.name, (result,), number))
         for code, number in self.unrouted.items():
             rows.append(Series(families.UNROUTED.name, (code,), number))
         for key, number in self.refusals.items():
             rows.append(Series(families.REFUSALS.name, key, number))
         for key, number in self.queue_refusals.items():
             rows.append(Series(families.QUEUE_FULL.name, key, number))
+        for version, number in self.circuit_refusals.items():
+            rows.append(Series(families.CIRCUIT_REFUSALS.name, version, number))
+        for key, number in self.shed.items():
+            rows.append(Series(families.SHED.name, key, number))
         for endpoint, number in self.ejections.items():
             rows.append(Series(families.ENDPOINT_EJECTIONS.name, endpoint, number))
         for key, number in self.pairs_dropped.items():

@@ -113,19 +113,20 @@ def _unpack(row: bytes) -> tuple[int, ...]:
     return _ROW.unpack(row.ljust(_ROW.size, b"\0"))
 
 
-def _increase(before: bytes, after: bytes) -> tuple[int, ...]:
+def increase_between(before: bytes, after: bytes) -> tuple[int, ...]:
+    """What was counted from one row to a later one; see `Window.increase`."""
     earlier, later = _unpack(before), _unpack(after)
     return tuple([(new - old) % _WRAP for new, old in zip(later, earlier, strict=True)])
 
 
-def _fell(before: bytes, after: bytes) -> bool:
+def has_fallen(before: bytes, after: bytes) -> bool:
     """Whether a counter fell; one that only wrapped did not."""
     if before == after or not any(map(lt, _unpack(after), _unpack(before))):
         return False
-    return max(_increase(before, after)) >= _WRAP // 2
+    return max(increase_between(before, after)) >= _WRAP // 2
 
 
-def _rows(counters: Counters, versions: Collection[VersionKey]) -> dict[VersionKey, bytes]:
+def rows_of(counters: Counters, versions: Collection[VersionKey]) -> dict[VersionKey, bytes]:
     """One row for each of `versions`, zeros for what never counted."""
     numbers = {key: [0] * _NUMBERS for key in versions}
     for family, place_of in (
@@ -301,12 +302,12 @@ class History:
         if now < self._newest_s:
             self.clear()
         self._newest_s = now
-        rows = _rows(counters, versions)
+        rows = rows_of(counters, versions)
         for key in self._tracks.keys() - rows.keys():
             del self._tracks[key]
         for key, row in rows.items():
             track = self._tracks.get(key)
-            if track is None or _fell(track.newest.row, row):
+            if track is None or has_fallen(track.newest.row, row):
                 self._tracks[key] = _Track(_Sample(now, row))
             else:
                 track.add(now, row)
@@ -329,4 +330,4 @@ class History:
             return Window(0.0, now, (0,) * _COLUMNS)
         end = track.at(now)
         start = track.at(end.time_s - seconds)
-        return Window(end.time_s - start.time_s, end.time_s, _increase(start.row, end.row))
+        return Window(end.time_s - start.time_s, end.time_s, increase_between(start.row, end.row))

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import pytest
 
 from tests.chart.charts import Document, ci_values, only, render
 from tests.chart.watched import DEADLINE_S, SELECTOR, Prometheus, running
+from tests.support.certificates import Authority
 from tests.support.engines import EngineProcess, running_engine
 from tests.support.load import Load
 from tests.support.routers import RouterProcess, document, route, running_router
@@ -28,11 +30,20 @@ ALERTS: Final = {
     "NoHealthyEndpoint",
     "GenerationLag",
     "ShadowDrops",
+    "VersionPanic",
     "EventLoopDelay",
+    "LoadShed",
     "ConfigRefused",
     "StoreFailures",
 }
-PATHS: Final = ("/v1/chat/completions", "/down", "/release", "/copied")
+OF_CERTIFICATES: Final = {"CertificateExpiry", "CertificateRefused"}
+SWITCHES: Final = {"VersionErrors": "versionErrorRatio"}
+"""Of alerts whose value has another name than they have."""
+PATHS: Final = ("/v1/chat/completions", "/down", "/release", "/copied", "/tired")
+MACHINE: Final = {"EventLoopDelay", "LoadShed"}
+"""What a busy machine makes fire all by itself."""
+SHED_ABOVE: Final = "100ms"
+"""A worker that is stopped again and again is later than this on average."""
 STOPPED_S: Final = 0.6
 """So late are the timers of a worker that is stopped; the alert's threshold is 0.25 s."""
 CONNECTIONS: Final = 3
@@ -50,6 +61,47 @@ def test_each_alert_says_what_it_is_and_how_bad() -> None:
         assert 'job="test-inference-router-metrics", namespace="models"' in rule["expr"]
 
 
+def test_alerts_of_certificates_are_there_where_there_are_certificates() -> None:
+    (group,) = only(render(ci_values("tls")), "PrometheusRule")["spec"]["groups"]
+    alerts = {rule["alert"].removeprefix(PREFIX): rule for rule in group["rules"]}
+    assert alerts.keys() == ALERTS | OF_CERTIFICATES
+    assert "< 21 * 86400" in alerts["CertificateExpiry"]["expr"]
+
+
+def test_a_certificate_is_told_of_two_weeks_before_it_ends_unless_said_otherwise() -> None:
+    spec = rules("tls", certificateExpiry={})
+    (rule,) = [each for each in spec["groups"][0]["rules"] if "Expiry" in each["alert"]]
+    assert "< 14 * 86400" in rule["expr"]
+
+
+@pytest.mark.parametrize("alert", sorted(ALERTS | OF_CERTIFICATES))
+def test_each_alert_can_be_switched_off_alone(alert: str) -> None:
+    switch = SWITCHES.get(alert, alert[0].lower() + alert[1:])
+    spec = rules("tls", **{switch: {"enabled": False}})
+    left = {rule["alert"].removeprefix(PREFIX) for rule in spec["groups"][0]["rules"]}
+    assert left == (ALERTS | OF_CERTIFICATES) - {alert}
+
+
+async def test_a_certificate_that_ends_soon_and_one_that_is_refused_are_told(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("server", "127.0.0.1", lives=timedelta(days=8))
+    tls = {"certificateFile": pair.certificate, "keyFile": pair.key}
+    config = document(route(v1="http://127.0.0.1:9"), workers=1, tls=tls)
+    with (
+        running_router(tmp_path, config) as router,
+        running(tmp_path / "prometheus", router.admin, rules("tls")) as prometheus,
+    ):
+        watch = Watch(router, prometheus)
+        await watch.wait_firing("CertificateExpiry")
+        assert not watch.firing() & {"CertificateRefused"}
+        pair.key_file.write_bytes(b"")
+        await watch.wait_firing("CertificateRefused")
+        authority.issue("new", "127.0.0.1", lives=timedelta(days=90)).copy_to(pair)
+        await watch.wait(lambda: not watch.firing() & OF_CERTIFICATES)
+
+
 async def test_nothing_fires_while_all_is_well_and_then_every_misbehaviour_is_told(
     tmp_path: Path,
 ) -> None:
@@ -64,10 +116,9 @@ async def test_nothing_fires_while_all_is_well_and_then_every_misbehaviour_is_to
         watch = Watch(router, prometheus)
         async with calling(router.traffic):
             await watch.wait_traffic()
-            # Not its delay: the machine that runs this may itself be late.
-            assert watch.firing() <= {"EventLoopDelay"}
+            assert watch.firing() <= MACHINE
             await misbehave(watch, engines, config)
-            await watch.wait_firing("NoHealthyEndpoint", "ShadowDrops")
+            await watch.wait_firing("NoHealthyEndpoint", "ShadowDrops", "VersionPanic")
             await watch.wait(
                 lambda: watch.failing().keys() >= {("chat", "flaky"), ("down", "gone")}
             )
@@ -81,29 +132,33 @@ async def test_nothing_fires_while_all_is_well_and_then_every_misbehaviour_is_to
 # -- the misbehaviour ----------------------------------------------------------------------------
 
 
-def rules() -> Document:
+def rules(example: str = "monitoring", **changed: Document) -> Document:
     """The chart's rules as they are, but for the series that they watch and how long they wait."""
-    monitoring = {"prometheusRule": {"enabled": True, "selector": SELECTOR}}
-    spec: Document = only(render({**ci_values("monitoring"), **monitoring}), "PrometheusRule")[
-        "spec"
-    ]
+    values = ci_values(example)
+    before = values["prometheusRule"] if example != "monitoring" else {}
+    watched = {"prometheusRule": {**before, "enabled": True, "selector": SELECTOR, **changed}}
+    spec: Document = only(render({**values, **watched}), "PrometheusRule")["spec"]
     for rule in spec["groups"][0]["rules"]:
         rule["for"] = "0s"
     return spec
 
 
 def configuration(urls: dict[str, str]) -> Document:
-    """A version that will fail, one that will be gone, a release, and a shadow that will hang."""
+    """Versions that will fail, will be gone, and will be in panic; a release; a hanging shadow."""
     good, flaky = urls["good"], urls["flaky"]
     chat = route("chat", good=good, flaky=flaky)
     down = route("down", "/down", gone=urls["gone"])
     release = route("release", "/release", good=good, flaky=flaky)
     copied = route("copied", "/copied", good=good, hangs=urls["hangs"])
+    tired = route("tired", "/tired", half=good)
+    tired["versions"]["half"]["endpoints"].append(flaky)
     return document(
         {**chat, "initialWeights": {"good": 50, "flaky": 50}, "breaker": "off"},
         {**down, "health": {"interval": "200ms", "unhealthyAfter": 1}},
         {**release, "strategy": {"canary": {"steps": [{"setWeight": 1}, {"pause": {}}]}}},
         {**copied, "shadow": {"version": "hangs", "maxConcurrency": 8, "maxQueue": 8}},
+        {**tired, "outlier": {"consecutive": 1, "ejection": "10s", "panicPercent": 51}},
+        shedding={"loopDelay": SHED_ABOVE},
     )
 
 
@@ -159,7 +214,7 @@ async def misbehave(watch: Watch, engines: dict[str, EngineProcess], config: Doc
         router.write_config(config)
         await watch.wait_firing("GenerationLag")
     async with asyncio.timeout(DEADLINE_S):
-        while "EventLoopDelay" not in watch.firing():
+        while not watch.firing() >= MACHINE:
             with stopped(psutil.Process(pid)):
                 await asyncio.sleep(STOPPED_S)
             await asyncio.sleep(STOPPED_S / 4)  # in which it runs the timers that are late

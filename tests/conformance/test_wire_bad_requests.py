@@ -19,7 +19,7 @@ from tests.support.raw import (
     message,
     post,
 )
-from tests.support.upstreams import Upstream, Upstreams, naming
+from tests.support.upstreams import Call, Upstream, Upstreams, naming
 
 CHAT: Final = "/v1/chat/completions"
 SMUGGLED: Final = get("/smuggled")
@@ -462,3 +462,36 @@ async def test_the_connection_survives_an_answer_of_the_router(
         assert (await client.ask(post(CHAT, {"model": "model-x"}))).status == 404
         assert (await client.ask(post(CHAT, {"model": "model-b"}))).status == 200
     assert len(routed.requests) == 3
+
+
+# -- what the door breaks off while a version has it -------------------------------------------
+
+
+async def begun_upload(client: RawClient, v1: Upstream) -> Call:
+    """A chunked request whose first part the model server has."""
+    await client.send(chunked_post(CHAT, chunks=[b"first"]))
+    call = await v1.next_call()
+    assert await call.read_chunk() == b"first"
+    return call
+
+
+async def test_a_broken_body_is_counted_as_what_its_client_was_told(
+    router: RunningDataPlane, client: RawClient, v1: Upstream
+) -> None:
+    call = await begun_upload(client, v1)
+    await client.send(b"no size\r\n")
+    assert (await refused(client)).status == 400
+    await call.read_to_end()
+    assert router.answers == {("chat", "v1", "stable", "400"): 1}
+    assert router.errors == {}
+
+
+async def test_a_body_that_dribbles_in_is_counted_as_what_its_client_was_told(
+    router: RunningDataPlane, client: RawClient, v1: Upstream
+) -> None:
+    call = await begun_upload(client, v1)
+    router.jump(120)
+    assert (await refused(client)).status == 408
+    await call.read_to_end()
+    assert router.answers == {("chat", "v1", "stable", "408"): 1}
+    assert router.errors == {}

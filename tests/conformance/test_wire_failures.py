@@ -289,6 +289,27 @@ async def test_a_probe_may_ask_for_words_in_the_answer(
         assert "200, but its body has nothing like 'ready: y(es)?'" in seen.reason
 
 
+@pytest.mark.parametrize(
+    ("pieces", "healthy"),
+    [((b"ok",), True), ((b"ok\n",), True), ((b"o", b"k"), True), ((b"ok", b"ay"), False)],
+)
+async def test_a_probe_judges_the_whole_answer_and_not_its_pieces(
+    router: RunningDataPlane, upstreams: Upstreams, pieces: tuple[bytes, ...], healthy: bool
+) -> None:
+    async def reply(call: Call) -> None:
+        await call.start(stream=True)
+        for piece in pieces:
+            await call.send_chunk(piece)
+        await call.end_chunks()
+
+    v1 = await upstreams.start("v1", reply)
+    probed = msgspec.structs.replace(PROBED, body="^ok$")
+    router.install(route("chat", version("v1", v1), health=probed))
+    await wait_until(lambda: len(v1.requests) >= 2)
+    (seen,) = router.plane.health().endpoints
+    assert seen.healthy is healthy
+
+
 async def test_an_endpoint_that_recovers_is_used_again(
     router: RunningDataPlane, client: RawClient, upstreams: Upstreams
 ) -> None:

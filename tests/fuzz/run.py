@@ -8,8 +8,10 @@ there as crash-… and belongs into tests/fuzz/corpus/TARGET once the fault is m
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +20,15 @@ HANGS_AFTER_S: Final = 20
 MAX_BYTES: Final = 16 * 1024
 MAX_MEMORY_MIB: Final = 2_048
 CORPUS: Final = Path(__file__).parent / "corpus"
+API: Final = "admin_api"
+"""Not guided by coverage: schemathesis makes calls of a running router's API."""
+API_EXAMPLES: Final = "20"
 FOUND: Final = Path(__file__).parents[2] / "build" / "fuzz"
 
 
 def main(arguments: list[str]) -> int:
     """Search in one target, or in each of them in a process of its own."""
-    targets = sorted(each.name for each in CORPUS.iterdir())
+    targets = sorted([*(each.name for each in CORPUS.iterdir()), API])
     match arguments:
         case []:
             return max(run_apart(target, SECONDS) for target in targets)
@@ -40,6 +45,8 @@ def main(arguments: list[str]) -> int:
 def run_apart(target: str, seconds: int) -> int:
     """libFuzzer ends the process that it runs in."""
     print(f"== {target}, {seconds} s", flush=True)
+    if target == API:
+        return run_api(seconds)
     found = FOUND / target
     found.mkdir(parents=True, exist_ok=True)
     options = [
@@ -54,6 +61,32 @@ def run_apart(target: str, seconds: int) -> int:
     ]
     command = [sys.executable, "-m", "tests.fuzz.run", "--here", target, *options]
     return 1 if subprocess.run(command, check=False).returncode else 0
+
+
+def run_api(seconds: int) -> int:
+    """Rounds of new calls of the admin API, until one is answered wrongly or time is up."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:xdist",
+        "tests/fuzz/test_api_schema.py",
+    ]
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        seed = int.from_bytes(os.urandom(4))
+        print(f"== {API}: --hypothesis-seed={seed}", flush=True)
+        ran = subprocess.run(
+            [*command, f"--hypothesis-seed={seed}"],
+            env={**os.environ, "API_EXAMPLES": API_EXAMPLES},
+            check=False,
+        )
+        if ran.returncode:
+            return 1
+    return 0
 
 
 def search(target: str, options: list[str]) -> int:

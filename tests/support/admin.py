@@ -135,13 +135,14 @@ class Admin:
         store: Store | None = None,
         address: str = "127.0.0.1",
         base_url: str = "http://127.0.0.1:8081",
+        key: bytes | None = None,
     ) -> None:
         self.content = content
         self.clock = ManualClock(1_700_000_000.0)
         self.store = store or MemoryStore()
         self.plane = ControlPlane(self.load, Fleet(), self.store, self.clock)
         self.workers = WorkersInMemory(self.plane.fleet, "w0", "w1")
-        self.app = create_admin(self.plane)
+        self.app = create_admin(self.plane, key)
         self.base_url: Final = base_url
         self.client = self.client_at(address)
 

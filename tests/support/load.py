@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,7 +44,14 @@ class Answered(NamedTuple):
 class Load:
     """What came back."""
 
-    def __init__(self, url: str, path: str = PATH, *, pause_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        path: str = PATH,
+        *,
+        pause_s: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         address = urlsplit(url)
         self._host, self._port = address.hostname, address.port
         self._request: Final = (
@@ -51,6 +59,7 @@ class Load:
             f"Content-Length: {len(_BODY)}\r\n\r\n"
         ).encode() + _BODY
         self._pause_s: Final = pause_s
+        self._tls: Final = tls
         self._stopping = False
         self.answers: Final[list[Answered]] = []
         self.failures: Final[list[str]] = []
@@ -68,7 +77,7 @@ class Load:
     async def connection(self, number: int) -> None:
         """Ask on one connection, again and again; a new one only where the router closed it."""
         while not self._stopping:
-            reader, writer = await asyncio.open_connection(self._host, self._port)
+            reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
             try:
                 await self._ask_again_and_again(number, reader, writer)
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
@@ -115,9 +124,15 @@ class Load:
 
 
 @asynccontextmanager
-async def load(url: str, *, connections: int = 8, pause_s: float = 0.0) -> AsyncIterator[Load]:
+async def load(
+    url: str,
+    *,
+    connections: int = 8,
+    pause_s: float = 0.0,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Load]:
     """Ask for the time of the block."""
-    running = Load(url, pause_s=pause_s)
+    running = Load(url, pause_s=pause_s, tls=tls)
     tasks = [asyncio.create_task(running.connection(number)) for number in range(connections)]
     try:
         yield running

@@ -14,6 +14,7 @@ import asyncio
 import json as json_module
 import os
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -322,7 +323,14 @@ class RawClient(Wire):
     """A client that sends what it is told."""
 
     @classmethod
-    async def connect(cls, port: int, *, buffer_bytes: int | None = None) -> RawClient:
+    async def connect(
+        cls,
+        port: int,
+        *,
+        buffer_bytes: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "localhost",
+    ) -> RawClient:
         """Connect; small buffers make the kernel hold little for a client that does not read."""
         sock = socket.socket()
         sock.setblocking(False)
@@ -333,7 +341,10 @@ class RawClient(Wire):
         try:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
             reader, writer = await asyncio.open_connection(
-                sock=sock, limit=MAX_HEAD if buffer_bytes is None else buffer_bytes
+                sock=sock,
+                limit=MAX_HEAD if buffer_bytes is None else buffer_bytes,
+                ssl=tls,
+                server_hostname=server_name if tls is not None else None,
             )
         except BaseException:
             sock.close()

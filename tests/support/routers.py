@@ -25,7 +25,7 @@ import yaml
 
 START_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 15.0
-_ADDRESSES: Final = re.compile(r"traffic (http://\S+), admin (http://\S+), (\d+) workers")
+_ADDRESSES: Final = re.compile(r"traffic (https?://\S+), admin (http://\S+), (\d+) workers")
 
 Document = dict[str, Any]
 

@@ -29,6 +29,13 @@
 {{- fail (printf "\n\nservice.metrics.enabled would open the admin port (metrics are on it), but auth.tokens names nobody who may use it.%s" $tokens) -}}
 {{- end -}}
 {{- end -}}
+{{- $shown := ne .Values.tls.clientCertificates "off" -}}
+{{- if and $shown (not .Values.tls.secretName) -}}
+{{- fail "\n\ntls.clientCertificates asks clients for certificates, but without tls.secretName the traffic port speaks\nplain HTTP: name the Secret that holds tls.crt and tls.key.\n" -}}
+{{- end -}}
+{{- if and (not $shown) (or .Values.tls.clientCaSecret .Values.tls.forwardClientCertificate) -}}
+{{- fail "\n\ntls.clientCaSecret and tls.forwardClientCertificate say nothing while tls.clientCertificates is off:\nset it to optional or required.\n" -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.metrics.enabled) -}}
 {{- fail "\n\nserviceMonitor.enabled has nothing to scrape: set service.metrics.enabled: true.\n" -}}
 {{- end -}}

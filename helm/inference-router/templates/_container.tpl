@@ -41,6 +41,14 @@ volumeMounts:
 {{- if .Values.auth.tokens }}
 - {name: tokens, mountPath: /etc/inference-router-tokens, readOnly: true}
 {{- end }}
+{{- with .Values.tls }}
+{{- if .secretName }}
+- {name: tls, mountPath: /etc/inference-router-tls, readOnly: true}   # a folder: renewed files appear in it
+{{- if ne .clientCertificates "off" }}
+- {name: client-ca, mountPath: /etc/inference-router-client-ca, readOnly: true}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -67,6 +75,22 @@ volumeMounts:
     {{- range . }}
     - {key: {{ .key | quote }}, path: {{ .key | quote }}}
     {{- end }}
+{{- end }}
+{{- with .Values.tls }}
+{{- if .secretName }}
+- name: tls
+  secret:
+    secretName: {{ .secretName }}
+    defaultMode: 0440
+    items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
+{{- if ne .clientCertificates "off" }}
+- name: client-ca
+  secret:
+    secretName: {{ default .secretName .clientCaSecret }}
+    defaultMode: 0440
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
+{{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -68,6 +68,19 @@ server:
   listen: {{ ternary "127.0.0.1:8080" "0.0.0.0:8080" .Values.sidecar.enabled }}
   admin: {{ ternary "0.0.0.0:8081" "127.0.0.1:8081" (eq "true" (include "inference-router.adminIsOpen" .)) }}
   {{- toYaml (omit .Values.server "logFormat") | nindent 2 }}
+  {{- with .Values.tls }}
+  {{- if .secretName }}
+  tls:
+    certificateFile: /etc/inference-router-tls/tls.crt
+    keyFile: /etc/inference-router-tls/tls.key
+    minVersion: {{ .minVersion | quote }}
+    {{- if ne .clientCertificates "off" }}
+    clientCertificates: {{ .clientCertificates }}
+    clientCaFile: /etc/inference-router-client-ca/ca.crt
+    forwardClientCertificate: {{ .forwardClientCertificate }}
+    {{- end }}
+  {{- end }}
+  {{- end }}
 store: {{ .Values.store.location | quote }}
 {{- end -}}
 

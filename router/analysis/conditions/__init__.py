@@ -8,7 +8,7 @@ tokens, grammar, nodes        text to tree
 static_types, operators, signatures, checker    what Argo would refuse to compile
 values, arithmetic, fetch, interpreter          what a tree is worth for a value
 *_functions, functions        what can be called
-regex_syntax, regex           `matches`
+regex                         `matches`
 condition, verdict, lint      what the rest of the analysis asks for
 instants                      the time expressions of range queries, a language of their own
 """

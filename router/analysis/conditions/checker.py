@@ -13,7 +13,7 @@ from router.analysis.conditions.errors import ConditionError
 from router.analysis.conditions.functions import FUNCTIONS, TIME_FUNCTIONS
 from router.analysis.conditions.grammar import PREDICATE_FUNCTIONS
 from router.analysis.conditions.operators import MismatchError, binary_type, unary_type
-from router.analysis.conditions.regex import compile_pattern
+from router.analysis.conditions.regex import check_pattern
 from router.analysis.conditions.static_types import (
     ARRAY,
     BOOL,
@@ -189,7 +189,7 @@ class _Checker:
 
     def _pattern(self, node: nodes.Literal) -> None:
         if isinstance(node.value, str):
-            compile_pattern(node.value)
+            check_pattern(node.value)
 
     def _conditional(self, node: nodes.Conditional) -> Type:
         test = self.type_of(node.test)

@@ -26,7 +26,7 @@ from router.analysis.conditions.predicate_functions import (
     Predicate,
     elements_of,
 )
-from router.analysis.conditions.regex import compile_pattern
+from router.analysis.conditions.regex import found_in
 from router.analysis.conditions.run import Run
 from router.analysis.conditions.values import (
     equal,
@@ -213,4 +213,4 @@ def _text_test(run: Run, operator: str, text: str, part: str) -> bool:
             return text.startswith(part)
         case "endsWith":
             return text.endswith(part)
-    return compile_pattern(part).found_in(text, run)
+    return found_in(text, part, run)

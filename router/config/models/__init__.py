@@ -20,11 +20,13 @@ from router.config.models.outside import (
 )
 from router.config.models.route import (
     Breaker,
+    Circuit,
     HeaderRoute,
     Health,
     Limits,
     Lineage,
     Outlier,
+    Priority,
     Retry,
     Route,
     Sticky,
@@ -33,7 +35,16 @@ from router.config.models.route import (
     Tls,
     Version,
 )
-from router.config.models.server import AccessLog, Auth, Door, LogMode, Role, Server, Token
+from router.config.models.server import (
+    AccessLog,
+    Auth,
+    Door,
+    LogMode,
+    Role,
+    Server,
+    Shedding,
+    Token,
+)
 from router.config.models.shadow import OnCancel, Shadow
 from router.config.models.strategy import (
     BlueGreen,
@@ -56,6 +67,7 @@ __all__ = [
     "BlueGreen",
     "Breaker",
     "Canary",
+    "Circuit",
     "Door",
     "Gate",
     "HeaderCondition",
@@ -74,6 +86,7 @@ __all__ = [
     "Outlier",
     "OutsideHeader",
     "Pause",
+    "Priority",
     "Prometheus",
     "Providers",
     "Retry",
@@ -83,6 +96,7 @@ __all__ = [
     "SetHeaderRoute",
     "SetShadow",
     "Shadow",
+    "Shedding",
     "Step",
     "Sticky",
     "StickySource",

@@ -78,6 +78,15 @@ class Tls(Section):
         return self
 
 
+class Circuit(Section):
+    """Bounds of one version in each worker, inside those of its route; like a circuit breaker's."""
+
+    max_in_flight: int = Field(ge=1)
+    """Requests at the same time."""
+    max_pending: int = Field(default=0, ge=0)
+    """Requests that wait for a place, for the route's `queueTimeout` at most."""
+
+
 class Version(Section):
     """One deployable version of the model."""
 
@@ -87,6 +96,8 @@ class Version(Section):
     """The model's name on its own servers, where clients use another."""
     lineage: Lineage | None = None
     """Where it comes from."""
+    limits: Circuit | None = None
+    """Bounds of its own in each worker; without them only the route's hold."""
     tls: Tls = Tls()
     """How its https endpoints are verified."""
 
@@ -149,7 +160,7 @@ class Timeouts(Section):
     """Between two chunks of an answer."""
 
 
-_RETRYABLE: Final = ("connect", "reset")
+_RETRYABLE: Final = ("connect", "reset", "timeout")
 
 
 def _read_retry_cause(value: object) -> str | int:
@@ -158,7 +169,7 @@ def _read_retry_cause(value: object) -> str | int:
         return text
     if text.isascii() and text.isdigit() and 500 <= int(text) <= 599:
         return int(text)
-    raise ValueError(f'must be connect, reset or a status from 500 to 599, not "{text}"')
+    raise ValueError(f'must be connect, reset, timeout or a status from 500 to 599, not "{text}"')
 
 
 RetryCause = Annotated[
@@ -175,8 +186,12 @@ class Retry(Section):
 
     attempts: int = Field(default=2, ge=1, le=10)
     """Attempts in all, the first one included."""
-    on: tuple[RetryCause, ...] = _RETRYABLE
-    """What counts as failed: connect, reset, and statuses from 500 to 599."""
+    on: tuple[RetryCause, ...] = ("connect", "reset")
+    """What counts as failed: connect, reset (or an answer that is no HTTP), timeout, statuses.
+
+    timeout is `timeouts.firstByte`.  It is not in the default: a slow model server is mostly a busy
+    one, and works on what it was asked before.  Statuses are from 500 to 599.
+    """
     budget_percent: float = Field(default=20.0, ge=0, le=100)
     """Retries as a share of the route's requests; three a second are always allowed."""
     canary_fallback: bool = True
@@ -213,6 +228,34 @@ class Health(Section):
     """A regular expression that the first 64 KiB of the answer must hold."""
 
 
+MAX_CLASSES: Final = 8
+"""Classes of priority are values of a metric's label, and people have to know them apart."""
+
+
+class Priority(Section):
+    """Which requests wait less, and are refused last."""
+
+    header: HeaderName = "x-request-priority"
+    """The request header that names the class."""
+    classes: tuple[Name, ...] = Field(min_length=1, max_length=MAX_CLASSES)
+    """From the highest to the lowest."""
+    default: Name
+    """The class of requests without the header, or with another value."""
+    forward: bool = False
+    """Whether the model server is sent the header, too."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.classes) < 2:
+            raise ValueError("one class is as good as none: name at least 2, or leave priority out")
+        if twice := next((name for name in self.classes if self.classes.count(name) > 1), None):
+            raise ValueError(f'lists class "{twice}" twice')
+        if self.default not in self.classes:
+            known = ", ".join(self.classes)
+            raise ValueError(f'default "{self.default}" is not one of the classes: {known}')
+        return self
+
+
 class Limits(Section):
     """Bounds of the route in each worker."""
 
@@ -228,6 +271,8 @@ class Limits(Section):
     """Longer request bodies stream through and are never sent a second time."""
     max_inspect_bytes: Size = 1024 * 1024
     """`model` and a sticky body field must stand within these first bytes."""
+    priority: Priority | None = None
+    """Classes of requests; without them all wait in one line."""
 
 
 class Breaker(Section):
@@ -252,6 +297,8 @@ class Outlier(Breaker):
     """At most so long."""
     max_ejected_percent: float = Field(default=50.0, ge=0, le=100)
     """Share of a version's endpoints that may be left alone at a time."""
+    panic_percent: float = Field(default=50.0, ge=0, le=100)
+    """If fewer of a version's endpoints are healthy, those left alone are used all the same."""
 
 
 def _read_off(value: object) -> object:
@@ -285,6 +332,8 @@ class Route(Section):
     """A version that gets copies of requests and whose answers no client sees."""
     balance: Balance = Balance.LEAST_REQUEST
     """How an endpoint is chosen: leastRequest, p2c or roundRobin."""
+    slow_start_s: Duration = Field(default=0.0, alias="slowStart")
+    """How long the share of an endpoint grows that came back or joined; 0s: all at once."""
     timeouts: Timeouts = Timeouts()
     """Deadlines of each phase."""
     retry: Retry = Retry()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from router.config.fields import (
 )
 from router.config.units import format_size
 from router.http1.rules import RULES, ClientRules
+from router.tls import ClientCertificates
 
 MAX_WORKERS: Final = 1024
 
@@ -122,6 +123,49 @@ class AccessLog(Section):
     """Where the lines go; standard output without it."""
 
 
+class Shedding(Section):
+    """New requests are refused while a worker's event loop cannot keep up."""
+
+    loop_delay_s: PositiveDuration = Field(default=0.5, alias="loopDelay")
+    """How late the loop may run its timers, smoothed."""
+
+
+def _read_shedding(value: object) -> object:
+    # YAML reads a bare `off` as false.
+    return None if value is False or value == "off" else value
+
+
+class ListenerTls(Section):
+    """TLS on the traffic port; the files are looked at for changes while the router runs."""
+
+    certificate_file: LocalFile
+    """The certificate, and behind it its chain, in PEM."""
+    key_file: LocalFile
+    """Its private key in PEM, without a password."""
+    client_ca_file: LocalFile | None = None
+    """Authorities whose certificates clients may show."""
+    client_certificates: ClientCertificates = ClientCertificates.OFF
+    """Whether clients are asked for one: off, optional or required."""
+    forward_client_certificate: bool = False
+    """Tell model servers of a verified one, in X-Forwarded-Client-Cert."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest TLS that is spoken."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        asks = self.client_certificates is not ClientCertificates.OFF
+        if asks and self.client_ca_file is None:
+            raise ValueError("clientCertificates needs clientCaFile: who may sign them?")
+        if not asks and self.client_ca_file is not None:
+            raise ValueError(
+                "clientCaFile verifies nobody while clientCertificates is off: "
+                "write optional or required"
+            )
+        if not asks and self.forward_client_certificate:
+            raise ValueError("forwardClientCertificate needs clientCertificates")
+        return self
+
+
 class Server(Section):
     """Sockets, worker processes and their deadlines."""
 
@@ -137,6 +181,8 @@ class Server(Section):
     """How long the router still accepts requests after it has stopped being ready."""
     door: Door = Door.NATIVE
     """How requests come in: our own protocol class, or any ASGI server's."""
+    tls: ListenerTls | None = None
+    """TLS on the traffic port; plain HTTP without it."""
     access_log: Annotated[
         AccessLog, BeforeValidator(_read_access_log, json_schema_input_type=LogMode | AccessLog)
     ] = AccessLog()
@@ -147,14 +193,36 @@ class Server(Section):
     """How long an idle client connection stays open."""
     body_timeout_s: PositiveDuration = Field(default=60.0, alias="bodyTimeout")
     """How long a client may send nothing of a body that it owes."""
+    write_timeout_s: PositiveDuration = Field(default=60.0, alias="writeTimeout")
+    """How long a client may leave an answer lying that waits for it."""
+    upstream_idle_timeout_s: PositiveDuration = Field(default=4.0, alias="upstreamIdleTimeout")
+    """How long an idle connection to a model server is kept at most; less is learned of each."""
     min_body_bytes_per_s: int = Field(
         default=RULES.min_body_bytes_per_s, ge=0, le=1_000_000, alias="minBodyBytesPerSecond"
     )
     """Bodies that come more slowly are refused with 408; 0 takes any."""
+    shedding: Annotated[
+        Shedding | None,
+        BeforeValidator(_read_shedding, json_schema_input_type=Literal["off"] | Shedding),
+    ] = Shedding()
+    """When new requests are refused for the sake of those that were begun; or off."""
     limits: ClientLimits = ClientLimits()
     """How large the parts of a request may be."""
     trusted_proxies: int = Field(default=RULES.trusted_proxies, ge=0, le=16)
     """Proxies in front of the router, whose entries of X-Forwarded-For are believed."""
+
+    @property
+    def shed_delay_s(self) -> float:
+        """The same for a worker; 0: never."""
+        return self.shedding.loop_delay_s if self.shedding is not None else 0.0
+
+    @model_validator(mode="after")
+    def _check_door(self) -> Self:
+        told = self.tls is not None and self.tls.forward_client_certificate
+        if told and self.door is not Door.NATIVE:
+            # ASGI has no place for a certificate, and a client's port is no proof of who it is.
+            raise ValueError("tls.forwardClientCertificate needs door: native")
+        return self
 
     @property
     def client_rules(self) -> ClientRules:

@@ -336,7 +336,7 @@ class AsgiClient:
             pace.excuse()
         if pace.too_slow(self._plane.now()):
             self._plane.bodies.discard(self)
-            exchange.client_gone()
+            exchange.client_gone(ErrorCode.REQUEST_TIMEOUT.status)
             self.refuse(
                 ProtocolError(
                     "body_too_slow", "the body comes too slowly", ErrorCode.REQUEST_TIMEOUT

@@ -17,7 +17,7 @@ from router.dataplane.exchange import NEVER, Exchange
 from router.dataplane.frontends.bodypace import BodyPace
 from router.dataplane.frontends.caller import read_caller
 from router.dataplane.frontends.refusals import count_reply
-from router.errors import ErrorCode
+from router.errors import CLIENT_GONE_STATUS, ErrorCode
 from router.http1.chunked import END, ChunkedDecoder, frame_chunk
 from router.http1.grammar import ProtocolError, has_bare_line_end
 from router.http1.reader import HeadReader
@@ -41,18 +41,20 @@ _log = logging.getLogger("router.native")
 class NativeProtocol(asyncio.Protocol):
     """See the module.
 
-    Per connection: transport, address, scheme, reader.  Per request: from `_exchange` on; `peer`
-    and `forwarded` where its head says how it came here.
+    Per connection: transport, address, scheme, certificate, reader.  Per request: from `_exchange`
+    on; `peer` and `forwarded` where its head says how it came here.
     """
 
     __slots__ = (
         "_address",
         "_ask",
         "_buffer",
+        "_certificate",
         "_chunked_answer",
         "_closing",
         "_decoder",
         "_exchange",
+        "_full",
         "_head",
         "_lingered",
         "_max_head",
@@ -81,8 +83,10 @@ class NativeProtocol(asyncio.Protocol):
         self._tells_way = plane.rules.trusted_proxies > 0
         self._address = ""
         self._scheme = "http"
+        self._certificate = b""
         self._buffer = b""
         self._paused = False
+        self._full = False  # the transport holds more than `HIGH_WATER` for the client
         self._closing = False
         self._lingered = -1
         self.deadline = NEVER
@@ -111,7 +115,9 @@ class NativeProtocol(asyncio.Protocol):
         self.peer = self._address = str(peer[0]) if peer else ""
         if transport.get_extra_info("sslcontext"):
             self._scheme = "https"
-        self.forwarded = self._plane.forwarded_fields(self._address, self._scheme)
+            self._certificate = self._plane.certificate_line(transport)
+        told = self._plane.forwarded_fields(self._address, self._scheme)
+        self.forwarded = told + self._certificate
         self._state.add(self)
         self._plane.connections.add(self)
         self.deadline = self._plane.now() + self._plane.settings.head_timeout_s
@@ -125,20 +131,33 @@ class NativeProtocol(asyncio.Protocol):
             exchange.client_gone()
 
     def eof_received(self) -> None:
-        """See asyncio; the transport closes itself then."""
+        """See asyncio; the transport closes itself then, when it has written what it holds."""
+        self.deadline = self._plane.now() + self._plane.settings.write_timeout_s
         if self._exchange is not None:
             exchange, self._exchange = self._exchange, None
             exchange.client_gone()
 
     def pause_writing(self) -> None:
         """See asyncio."""
+        self._full = True
+        self.deadline = self._plane.now() + self._plane.settings.write_timeout_s
         if self._exchange is not None:
             self._exchange.on_client_full()
 
     def resume_writing(self) -> None:
         """See asyncio."""
+        self._full = False
+        if self._transport.is_closing():
+            return  # what is left has its time already
         if self._exchange is not None:
+            pace = self._pace
+            self.deadline = pace.due if pace is not None and self._body_missing else NEVER
             self._exchange.on_client_drained()
+        elif self._lingered < 0:
+            self.deadline = self._plane.idle_due
+            self.resume_reading()
+            if self._buffer:
+                asyncio.get_running_loop().call_soon(self._next_request)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
@@ -149,6 +168,8 @@ class NativeProtocol(asyncio.Protocol):
                 self._hold_back(data)
         elif self._lingered >= 0:
             self._linger(len(data))
+        elif self._full:
+            self._hold_back(data)
         else:
             self._take_head(data)
 
@@ -178,7 +199,8 @@ class NativeProtocol(asyncio.Protocol):
         if self._tells_way or head.via is not None:
             # From now on for each request of this connection: the next one may say nothing.
             self._tells_way = True
-            self.peer, self.forwarded = read_caller(plane, head, self._address, self._scheme)
+            self.peer, told = read_caller(plane, head, self._address, self._scheme)
+            self.forwarded = told + self._certificate
         exchange = self._exchange = Exchange(plane, self, head, length, plane.now())
         if length is not None and len(data) == end + length:
             exchange.begin(data[end:], True)
@@ -263,15 +285,16 @@ class NativeProtocol(asyncio.Protocol):
         """What follows in this body cannot be had: the exchange ends."""
         begun = exchange.status != 0
         self._exchange = None
-        exchange.client_gone()
         if begun:
+            exchange.client_gone()
             self._plane.count_refusal(str(error.code.status), error.reason)
             self._transport.abort()  # an answer is under way: nothing may follow it
         else:
+            exchange.client_gone(error.code.status)
             self._refuse(error)
 
     def _hold_back(self, data: bytes) -> None:
-        """A pipelined request waits for the answer before it."""
+        """A pipelined request waits until the answer before it is ended, and mostly taken."""
         self._buffer += data
         if len(self._buffer) > HIGH_WATER:
             self.pause_reading()
@@ -287,8 +310,11 @@ class NativeProtocol(asyncio.Protocol):
         self._begin_linger()
 
     def on_deadline(self) -> None:
-        """The time for a head, a part of a body, the next request or for lingering is over."""
+        """The time for a head, a body's part, an answer, the next request or lingering is over."""
         self.deadline = NEVER
+        if self._full or self._transport.is_closing():
+            self._give_up()
+            return
         if self._exchange is not None:
             self._judge_pace(self._exchange)
             return
@@ -297,7 +323,20 @@ class NativeProtocol(asyncio.Protocol):
                 ProtocolError("head_timeout", "no request in time", ErrorCode.REQUEST_TIMEOUT)
             )
         else:
-            self._transport.abort() if self._lingered >= 0 else self._transport.close()
+            self._transport.abort() if self._lingered >= 0 else self._close()
+
+    def _give_up(self) -> None:
+        """The client has left what was written for it lying: closing would wait for it for ever."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        self._plane.count_refusal(str(CLIENT_GONE_STATUS), "write_timeout")
+        self._transport.abort()
+
+    def _close(self) -> None:
+        """Close when everything is written, which is waited for as for any answer."""
+        self.deadline = self._plane.now() + self._plane.settings.write_timeout_s
+        self._transport.close()
 
     def _judge_pace(self, exchange: Exchange) -> None:
         """End a request whose body dribbles in, unless something on our side holds it up."""
@@ -421,7 +460,7 @@ class NativeProtocol(asyncio.Protocol):
             return
         else:
             self._transport.write(last_words)
-        self._transport.close()
+        self._close()
 
     def pause_reading(self) -> None:
         """See `client.Client`."""
@@ -453,21 +492,25 @@ class NativeProtocol(asyncio.Protocol):
             self._closing = True
             self._remaining = 0
             self._decoder = None
-        if self._paused:
+        if self._paused and not self._full:
             self.resume_reading()
         if self._closing:
             if missing:
                 self._begin_linger()
             else:
-                self._transport.close()
+                self._close()
             return
+        if self._full:
+            return  # the time to take this answer runs; what was held back waits for it
         self.deadline = self._plane.idle_due  # within a tick
         if self._buffer:
             # Not from here: the exchange that just ended is still on the stack.
             asyncio.get_running_loop().call_soon(self._next_request)
 
     def _next_request(self) -> None:
-        if self._exchange is None and not self._transport.is_closing() and self._buffer:
+        if self._full or self._transport.is_closing():
+            return
+        if self._exchange is None and self._buffer:
             self._take_head(b"")
 
     def _begin_linger(self) -> None:
@@ -485,9 +528,19 @@ class NativeProtocol(asyncio.Protocol):
 
     # -- what uvicorn calls ------------------------------------------------------------------
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._exchange is None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The connection, by the name that uvicorn's own protocols have for it."""
+        return self._transport
+
     def shutdown(self) -> None:
         """The server drains: idle connections close now, the others after their answer."""
         if self._exchange is None:
-            self._transport.close()
+            self._close()
         else:
             self._closing = True

@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._reader: HeadReader[ResponseHead] = HeadReader(parse_response)
         self.served = 0
-        self.idle_since = 0
+        self.idle_since = 0.0
         self._paused = False
         self.user: UpstreamUser | None = None
         self._method = b""
@@ -181,10 +181,14 @@ class Connection(asyncio.Protocol):
         """See asyncio."""
         self.transport = None
         self._pool.forget(self)
+        if exc is not None:
+            self._pool.lost(exc)
         user = self.user
         if user is None:
             return
         self.user = None
+        if self.served and not self.received:
+            self._pool.learn_close(self)  # it was closing already when the request was written
         if exc is None and self._head_seen and self._remaining == _UNTIL_CLOSE:
             user.on_response_body(b"", None, True)
         else:

@@ -7,13 +7,15 @@ one version of one route.
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from router.dataplane.upstream.idle import IdleTime
 from router.dataplane.upstream.pool import Pool
 from router.routing.balance import peak_ewma
 from router.routing.breaker import Breaker
+from router.routing.slow_start import Ramp
 from router.snapshot import BreakerLimits, Endpoint, Health, Tls
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ ProbeKey = tuple["Origin", bytes, bytes, Health]
 _EJECT_AFTER: Final = 3
 _EJECT_S: Final = 1.0
 _EJECT_MAX_S: Final = 30.0
+_NEWS: Final = 0.1
+"""A learned time that has moved by less of itself is told to nobody."""
 
 
 def origin_key(endpoint: Endpoint) -> OriginKey:
@@ -49,6 +53,7 @@ class Origin:
         "_ejections",
         "_failures",
         "_timer",
+        "_told_idle_s",
         "authority",
         "ejected",
         "endpoints",
@@ -57,16 +62,32 @@ class Origin:
         "pool",
     )
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, now: Callable[[], float], idle_s: float) -> None:
         self.key: Final = origin_key(endpoint)
         self.authority: Final = endpoint.authority.encode()
-        self.pool: Final = Pool(endpoint)
+        self.pool: Final = Pool(endpoint, now, IdleTime(idle_s))
         self.name: Final = self.pool.name
         self.endpoints: Final[set[EndpointState]] = set()
+        self._told_idle_s = idle_s
         self.ejected = False
         self._failures = 0
         self._ejections = 0
         self._timer: asyncio.TimerHandle | None = None
+
+    def has_learned(self) -> bool:
+        """Whether the time for which idle connections are kept has moved much since last asked."""
+        now_s, told_s = self.pool.idle_time.limit_s, self._told_idle_s
+        if told_s * (1 - _NEWS) < now_s < told_s * (1 + _NEWS):
+            return False
+        self._told_idle_s = now_s
+        return True
+
+    @property
+    def ejected_for_s(self) -> float:
+        """How much longer it is left alone, unless a connection is made before; 0: it is not."""
+        if self._timer is None:
+            return 0.0
+        return max(0.0, self._timer.when() - asyncio.get_running_loop().time())
 
     def connect_succeeded(self) -> None:
         """A connection was made."""
@@ -136,10 +157,13 @@ class EndpointState:
         "place",
         "probe_key",
         "probed",
+        "ramp",
+        "readmit_at",
         "readmitted_at",
         "reason",
         "served",
         "spec",
+        "times_ejected",
         "version",
     )
 
@@ -159,7 +183,10 @@ class EndpointState:
         self.ejected = False
         self.outlying = False
         self.ejections = 0
+        self.times_ejected = 0
+        self.readmit_at = 0.0
         self.readmitted_at = 0.0
+        self.ramp: Ramp | None = None
         self.served = 0
         self.failures = 0
         self._failing: Breaker | None = None
@@ -196,9 +223,9 @@ class EndpointState:
 
     def eject(self, reason: str) -> None:
         """The origin cannot be connected to; an empty reason lifts it."""
+        if reason:
+            self._count_ejection()
         self._change(lambda: setattr(self, "ejected", bool(reason)), reason)
-        if reason and self.version is not None:
-            self.version.count_ejection(self)
 
     def failed(self, limits: BreakerLimits, now: float) -> str:
         """A request has failed here; why that was one too many, or nothing."""
@@ -209,14 +236,26 @@ class EndpointState:
             return ""
         return self._failing.tripped
 
+    def left_alone_for_s(self, now: float) -> float:
+        """How much longer it is out of use for what requests met there; 0: it is not."""
+        outlying_s = max(0.0, self.readmit_at - now) if self.outlying else 0.0
+        return max(outlying_s, self.origin.ejected_for_s if self.ejected else 0.0)
+
     def forget_failures(self) -> None:
         """Begin to count anew."""
         self._failing = None
 
-    def leave_out(self, reason: str) -> None:
+    def leave_out(self, reason: str, until: float) -> None:
         """It fails too many requests (see `outliers`)."""
         self.ejections += 1
+        self.readmit_at = until
+        self._count_ejection()
         self._change(lambda: setattr(self, "outlying", True), reason)
+
+    def _count_ejection(self) -> None:
+        self.times_ejected += 1
+        if self.version is not None:
+            self.version.count_ejection(self)
 
     def take_back(self, now: float) -> None:
         """Try it again; the time that it was left alone for is forgotten once it has done well."""
@@ -234,7 +273,7 @@ class EndpointState:
         self.reason = "" if self.healthy else reason
         if self.healthy != before or self.probed != known:
             if self.version is not None:
-                self.version.rebalance()
+                self.version.follow(self, recovered=self.healthy and not before)
             if self._on_change is not None:
                 self._on_change(self)
 
@@ -245,8 +284,26 @@ class EndpointState:
         self.origin.endpoints.discard(self)
 
 
-def usable(endpoints: Iterable[EndpointState]) -> list[EndpointState]:
-    """Those that may be given requests: the healthy ones, else the merely ejected ones."""
+class Usable(NamedTuple):
+    """Who may be given requests; in `panic` some of them have been left alone."""
+
+    endpoints: Sequence[EndpointState]
+    panic: bool
+
+
+def choose_usable(endpoints: Sequence[EndpointState], panic_percent: float) -> Usable:
+    """Those that may be given requests: the healthy ones, if they are enough.
+
+    Where fewer than `panic_percent` of all are, the others that fail requests are used as well:
+    then the fault is hardly theirs, and the few would have to carry everything.  But never one
+    that is known to be away as long as there is another: one that fails its probes never, one
+    that refuses connections only if nothing else is left (it costs little, and tells when the
+    server is back).
+    """
     answering = [endpoint for endpoint in endpoints if endpoint.probed is not False]
-    unsuspected = [each for each in answering if not (each.ejected or each.outlying)]
-    return unsuspected or answering
+    reachable = [endpoint for endpoint in answering if not endpoint.ejected]
+    healthy = [endpoint for endpoint in reachable if not endpoint.outlying]
+    if healthy and len(healthy) * 100 >= panic_percent * len(endpoints):
+        return Usable(healthy, panic=False)
+    chosen = reachable or answering
+    return Usable(chosen, panic=len(chosen) > len(healthy))

@@ -49,8 +49,7 @@ class Outliers:
         if now > endpoint.readmitted_at + _GOOD_FOR * limits.eject_s:
             endpoint.ejections = 0
         seconds = min(limits.max_eject_s, limits.eject_s * 2**endpoint.ejections)
-        endpoint.leave_out(f"{reason}; left alone for {seconds:g} s")
-        version.count_ejection(endpoint)
+        endpoint.leave_out(f"{reason}; left alone for {seconds:g} s", now + seconds)
         log.warning("%s/%s: %s: %s", version.route, version.spec.name, endpoint.label, reason)
         self._out[endpoint] = now + seconds
         self._set_due()

@@ -1,19 +1,22 @@
 """Keep-alive connections to one origin: idle ones to take, new ones to wait for.
 
-The connection idle shortest is taken first, so the others grow old and are closed.  Taking and
-giving back touch one list end; nothing is scanned for a request.
+The connection idle shortest is taken first, so the others grow old and are closed, before the
+server closes them (`idle`).  Taking and giving back touch one list end; nothing is scanned for a
+request.
 """
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from router.dataplane.upstream.connection import Connection
-from router.snapshot import Endpoint, Tls
+from router.dataplane.upstream.idle import IdleTime
+from router.dataplane.upstream.secure import Complaints, UpstreamContext, why_not
+from router.snapshot import Endpoint
+from router.tls import TlsError
 
 SWEEP_S: Final = 0.5
-IDLE_SWEEPS: Final = 8
-"""4 s: below the 5 s after which model servers on uvicorn close an idle connection."""
 MAX_IDLE: Final = 1024
 
 
@@ -43,21 +46,26 @@ class PendingConnection:
 
 
 class Pool:
-    """The connections to one origin (host, port and TLS settings)."""
+    """The connections to one origin (host, port and TLS settings).
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    `idle_time` is how long they are kept idle, and what was learned of that.
+    """
+
+    def __init__(self, endpoint: Endpoint, now: Callable[[], float], idle_time: IdleTime) -> None:
         self.name: Final = f"{endpoint.host}:{endpoint.port}"
         self._endpoint = endpoint
-        self._ssl: ssl.SSLContext | None = None
+        self._tls: Final = UpstreamContext(endpoint.tls, self.name) if endpoint.https else None
+        self._complaints: Final = Complaints(self.name)
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._sweeps = 0
+        self._now: Final = now
+        self.idle_time: Final = idle_time
 
     def sibling(self) -> "Pool":
         """Another pool to the same origin, for those whose requests must not take from this."""
-        return Pool(self._endpoint)
+        return Pool(self._endpoint, self._now, self.idle_time)
 
     def take(self) -> Connection | None:
         """An idle connection, or None."""
@@ -65,9 +73,18 @@ class Pool:
         while idle:
             connection = idle.pop()
             transport = connection.transport
-            if transport is not None and not transport.is_closing():
+            if transport is None or transport.is_closing():
+                self.learn_close(connection)
+            elif self.idle_time.learned and self._is_too_old(connection):
+                # The sweep comes twice a second, which is too late for some servers.
+                self._discard_oldest(len(idle))
+                connection.discard()
+            else:
                 return connection
         return None
+
+    def _is_too_old(self, connection: Connection) -> bool:
+        return self._now() - connection.idle_since > self.idle_time.limit_s
 
     def connect(self, user: ConnectUser, timeout_s: float) -> PendingConnection:
         """Begin to make a new connection."""
@@ -85,7 +102,7 @@ class Pool:
                     lambda: Connection(self),
                     endpoint.host,
                     endpoint.port,
-                    ssl=self._tls_context(endpoint.tls) if endpoint.https else None,
+                    ssl=await self._tls.get() if self._tls is not None else None,
                     server_hostname=(endpoint.tls.server_name or endpoint.host)
                     if endpoint.https
                     else None,
@@ -94,9 +111,10 @@ class Pool:
             if pending.user is not None:
                 pending.user.on_connect_failed(f"no connection in {timeout_s:g} s", timeout=True)
             return
-        except (OSError, ssl.SSLError, ValueError) as error:
+        except (OSError, ValueError, TlsError) as error:
+            reason = self._reason(error)
             if pending.user is not None:
-                pending.user.on_connect_failed(str(error), timeout=False)
+                pending.user.on_connect_failed(reason, timeout=False)
             return
         self._all.add(connection)
         if pending.user is not None:
@@ -104,24 +122,24 @@ class Pool:
         else:
             self.give_back(connection)
 
-    def _tls_context(self, tls: Tls) -> ssl.SSLContext:
-        if self._ssl is None:
-            context = ssl.create_default_context(cafile=tls.ca_file)
-            context.set_alpn_protocols(["http/1.1"])
-            if not tls.verify:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            if tls.certificate_file is not None:
-                context.load_cert_chain(tls.certificate_file, tls.key_file)
-            self._ssl = context
-        return self._ssl
+    def _reason(self, error: Exception) -> str:
+        if not isinstance(error, ssl.SSLError):
+            return str(error)
+        reason = why_not(error)
+        self._complaints.tell(reason)
+        return reason
+
+    def lost(self, error: Exception | None) -> None:
+        """A connection ended by this; in TLS 1.3 a server refuses us only behind the handshake."""
+        if isinstance(error, ssl.SSLError):
+            self._complaints.tell(why_not(error))
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
         if self._closed or len(self._idle) >= MAX_IDLE:
             connection.discard()
             return
-        connection.idle_since = self._sweeps
+        connection.idle_since = self._now()
         self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -129,18 +147,28 @@ class Pool:
         self._all.discard(connection)
         if connection.user is None and connection in self._idle:
             self._idle.remove(connection)
+            self.learn_close(connection)  # those that we close do not stand there any more
+
+    def learn_close(self, connection: Connection) -> None:
+        """The server has closed a connection while it was idle, or just taken."""
+        now = self._now()
+        self.idle_time.closed(now - connection.idle_since, now)
 
     def sweep(self) -> None:
-        """Close what has been idle for `IDLE_SWEEPS` sweeps; the oldest stand first."""
-        self._sweeps += 1
+        """Close what has been idle for too long; the oldest stand first."""
+        self.idle_time.recover(self._now())
         stale = 0
         for connection in self._idle:
-            if self._sweeps - connection.idle_since <= IDLE_SWEEPS:
+            if not self._is_too_old(connection):
                 break
             stale += 1
-        for connection in self._idle[:stale]:
+        if stale:
+            self._discard_oldest(stale)
+
+    def _discard_oldest(self, count: int) -> None:
+        for connection in self._idle[:count]:
             connection.discard()
-        del self._idle[:stale]
+        del self._idle[:count]
 
     def close(self) -> None:
         """Take no connection back any more; requests still running finish on theirs."""

@@ -54,7 +54,7 @@ def mistake(text: str, result: object) -> str:
         ('"\\q" == "q"', "invalid char escape"),
         ("1a > 1", 'bad number syntax: "1a"'),
         ("result ~ 1", "unrecognized character: U+007E"),
-        ('"a" matches "["', "error parsing regexp: missing closing ]: `[`"),
+        ('"a" matches "["', "error parsing regexp: missing ]: ["),
         ("99999999999999999999 > 1", "integer literal 99999999999999999999 is too large"),
     ],
 )

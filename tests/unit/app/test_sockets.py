@@ -26,6 +26,18 @@ def test_connections_wait_before_anybody_accepts() -> None:
     listening.close()
 
 
+def test_a_connection_whose_peer_takes_nothing_ends_with_the_write_timeout_in_the_kernel_too() -> (
+    None
+):
+    listening = listen("server.listen", "127.0.0.1", 0, write_timeout_s=2.5)
+    listener = listening.sockets[0]
+    with socket.create_connection(listener.getsockname(), timeout=1):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+    listening.close()
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_port_in_use_is_said_in_one_line_even_if_it_is_our_own_kind(count: int) -> None:
     first = listen("server.listen", "127.0.0.1", 0, count=2)

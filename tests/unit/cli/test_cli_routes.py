@@ -103,6 +103,28 @@ def test_one_route_is_shown_with_everything(api: CannedApi) -> None:
     ]
 
 
+def test_what_is_not_as_always_with_an_endpoint_stands_behind_it(api: CannedApi) -> None:
+    at = 1_790_000_000.0
+    ejected = {**UNHEALTHY, "reasons": ["5 failures in a row"], "ejections": 3}
+    endpoints = [
+        {**ejected, "ejectedUntil": at},
+        {**NEW, "healthyWorkers": 2, "workers": 2, "slowStart": {"percent": 37.5, "until": at}},
+        {**NEW, "healthyWorkers": 2, "workers": 2, "idleSeconds": 0.8, "slowStart": None},
+    ]
+    versions = [version("v1", "stable", 100, endpoints=endpoints, panic=True)]
+    api.answer("GET", "/routes/chat", route(versions=versions))
+    lines = [" ".join(line.split()) for line in run(api, "routes", "chat").stdout.splitlines()]
+    assert lines[-5:] == [
+        "v1 http://10.0.0.21:8000 1 of 2 workers 5 failures in a row; "
+        "tried again at 2026-09-21 14:13:20Z; left alone so far: 3",
+        "v1 http://10.0.0.22:8000 2 of 2 workers "
+        "warming up: 37.5 % of its share, all at 2026-09-21 14:13:20Z",
+        "v1 http://10.0.0.22:8000 2 of 2 workers closes idle connections: they are kept for 0.8 s",
+        "",
+        "v1: too few endpoints are healthy: a worker also uses those that it had left alone",
+    ]
+
+
 def test_a_route_that_nobody_holds_says_nothing_about_holding(api: CannedApi) -> None:
     api.answer("GET", "/routes/chat", route())
     text = run(api, "routes", "chat").stdout

@@ -297,3 +297,15 @@ def test_after_a_blue_green_switch_nothing_is_replayed_on_the_old_version(loads:
     before = msgspec.structs.replace(rollout, stage=Stage.HEALTH)
     state = RouteState(stable="v1", weights={"v1": 10_000}, rollout=before)
     assert compile_snapshot(loads(THREE), 2, {"chat": state}).routes[0].retry.canary_fallback
+
+
+def test_slow_start_and_the_panic_threshold_reach_the_table_and_are_off_and_half_by_default(
+    loads: Loads,
+) -> None:
+    (plain,) = compile_snapshot(loads(THREE), 1).routes
+    assert plain.outlier is not None
+    assert (plain.slow_start_s, plain.outlier.panic_percent) == (0.0, 50.0)
+    text = THREE + "  slowStart: 1m\n  outlier: {panicPercent: 30}\n"
+    (route,) = compile_snapshot(loads(text), 1).routes
+    assert route.outlier is not None
+    assert (route.slow_start_s, route.outlier.panic_percent) == (60.0, 30.0)

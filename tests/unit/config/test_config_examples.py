@@ -33,8 +33,8 @@ def test_the_full_example_only_lacks_files_that_are_mounted_elsewhere() -> None:
     report = check([EXAMPLES / "full.yaml"])
     assert report.ok
     warnings = [warning.message for warning in report.files[0].warnings]
-    assert sum("does not exist here" in warning for warning in warnings) == 4
-    assert len(warnings) == 7, warnings
+    assert sum("does not exist here" in warning for warning in warnings) == 7
+    assert len(warnings) == 10, warnings
 
 
 def test_the_full_example_shows_every_field() -> None:

@@ -86,7 +86,7 @@ IN_ROUTE = {
     "header route regex": (
         "headerRoutes:\n- {header: x-canary, regex: '(', version: v1}  # LINE",
         "headerRoutes[0].regex",
-        'not a regular expression: "(" (missing ), unterminated subpattern at position 0)',
+        'not a regular expression (RE2): "(" (missing ): ()',
     ),
     "header route without a test": (
         "headerRoutes:\n- {header: x-canary, version: v1}  # LINE",
@@ -237,7 +237,7 @@ IN_ROUTE = {
     "retry cause": (
         "retry:\n  on: [connect, 404]  # LINE",
         "retry.on[1]",
-        'must be connect, reset or a status from 500 to 599, not "404"',
+        'must be connect, reset, timeout or a status from 500 to 599, not "404"',
     ),
     "one of several words": (
         "balance: leastConn  # LINE",
@@ -460,13 +460,14 @@ WHOLE = {
         "routes:\n- name: a\n  match: [{headers: [{name: a, regex: '*'}]}]  # LINE\n"
         "  versions: {v1: {endpoints: ['http://a']}}\n",
         "routes[0].match[0].headers[0].regex",
-        'not a regular expression: "*" (nothing to repeat at position 0)',
+        'not a regular expression (RE2): "*" (no argument for repetition operator: *)',
     ),
     "regex that bytes do not have": (
         "routes:\n- name: a\n  match: [{headers: [{name: a, regex: '\\u0041'}]}]  # LINE\n"
         "  versions: {v1: {endpoints: ['http://a']}}\n",
         "routes[0].match[0].headers[0].regex",
-        'not a regular expression: "\\u0041" (bad escape \\u at position 0)',
+        'not a regular expression (RE2): "\\u0041" (invalid escape sequence: \\u; '
+        "write the character itself, or \\x{…})",
     ),
     "route twice": (
         "routes:\n- name: a\n  match: [{path: /x}]\n  versions: {v1: {endpoints: ['http://a']}}\n"
@@ -654,9 +655,11 @@ def test_a_bad_template_file_is_named_with_its_own_line(write: Write) -> None:
 
 @pytest.mark.parametrize("word", ["off", "sampled", "all"])
 def test_the_words_that_yaml_1_1_takes_for_booleans_stay_words(word: str, loads: Loads) -> None:
-    config = loads(f"server: {{accessLog: {word}}}\n" + in_route("retry:\n  on: [reset, 503]\n"))
+    config = loads(
+        f"server: {{accessLog: {word}}}\n" + in_route("retry:\n  on: [reset, timeout, 503]\n")
+    )
     assert config.server.access_log.mode == word
-    assert config.routes[0].retry.on == ("reset", 503)
+    assert config.routes[0].retry.on == ("reset", "timeout", 503)
     assert config.routes[0].retry.statuses == (503,)
 
 

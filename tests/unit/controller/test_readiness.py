@@ -55,14 +55,32 @@ def test_a_version_without_weight_need_not_be_reachable() -> None:
     assert assess(table(canary_bp=0), {"w0": worker(healthy=("v1",))}).ready
 
 
-def test_a_version_with_weight_must_be_reachable() -> None:
+def test_one_version_that_cannot_be_reached_is_a_warning_as_long_as_another_can() -> None:
     readiness = assess(table(canary_bp=500), {"w0": worker(healthy=("v1",))})
-    assert readiness.reasons == ("route r0: version v2 has no healthy endpoint",)
+    assert readiness.ready
+    assert readiness.warnings == ("route r0: version v2 has no healthy endpoint",)
 
 
 def test_a_version_that_one_worker_cannot_reach_is_named_with_the_worker() -> None:
     readiness = assess(table(), {"w0": worker(), "w1": worker(healthy=())})
-    assert readiness.reasons == ("route r0: version v1 has no healthy endpoint in worker w1",)
+    assert readiness.ready
+    assert readiness.warnings == ("route r0: version v1 has no healthy endpoint in worker w1",)
+
+
+def test_a_router_that_can_reach_nothing_is_not_ready() -> None:
+    readiness = assess(table(canary_bp=500), {"w0": worker(healthy=()), "w1": worker(healthy=())})
+    assert readiness.reasons == (
+        "route r0: version v2 has no healthy endpoint",
+        "route r0: version v1 has no healthy endpoint",
+    )
+
+
+def test_one_dead_route_does_not_make_the_others_unreachable() -> None:
+    workers = {"w0": worker(routes=2)}
+    workers["w0"].endpoints[("r1", "v1")] = {}
+    readiness = assess(table(routes=2), workers)
+    assert readiness.ready
+    assert readiness.warnings == ("route r1: version v1 has no healthy endpoint",)
 
 
 def test_a_version_that_nobody_has_looked_at_yet_is_not_reachable() -> None:

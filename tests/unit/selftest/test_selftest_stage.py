@@ -75,6 +75,9 @@ def test_the_defaults_are_those_of_the_data_plane() -> None:
     assert server.client_rules == RULES == DataPlaneSettings().rules
     assert server.body_timeout_s == DataPlaneSettings().body_timeout_s
     assert server.head_timeout_s == DataPlaneSettings().head_timeout_s
+    assert server.write_timeout_s == DataPlaneSettings().write_timeout_s
+    assert server.shed_delay_s == DataPlaneSettings().shed_delay_s
+    assert server.upstream_idle_timeout_s == DataPlaneSettings().upstream_idle_s
 
 
 @pytest.mark.parametrize(
