@@ -96,4 +96,5 @@ def visit(browser: Browser, origin: str, **profile: Any) -> Iterator[Visitor]:
         yield visitor
     finally:
         context.close()
-    assert visitor.faults == []
+    if visitor.faults:
+        raise AssertionError("\n".join(["what no page may do:", *visitor.faults]))
