@@ -457,9 +457,14 @@ class _Server(uvicorn.Server):
         )
 
     def stop_keeping_alive(self) -> None:
-        """Have uvicorn's own protocols close after the answer that they are giving."""
+        """Have uvicorn's own protocols close after the answer that they owe, and say so in its head.
+
+        Where the head is gone already, the client may send its next request as soon as the answer
+        ends; that one's answer says it.
+        """
         for connection in self.server_state.connections:
-            if (cycle := getattr(connection, "cycle", None)) is not None:  # the native door: None
+            cycle = getattr(connection, "cycle", None)  # the native door has none
+            if cycle is not None and not cycle.response_started:
                 cycle.keep_alive = False
 
     def idle_connections(self) -> list[Any]:

@@ -144,7 +144,7 @@ ENDPOINT_WARM: Final = Family(
     "router_endpoint_slow_start_end_timestamp_seconds",
     Kind.GAUGE,
     (*_VERSION, "endpoint"),
-    "When the last worker gives this endpoint its full share again (Unix time); not while all do.",
+    "When the last slow start of this endpoint ends in its last worker, or ended (Unix time).",
 )
 VERSION_PANIC: Final = Family(
     "router_version_panic",

@@ -23,6 +23,7 @@ from tests.support.routers import RouterProcess, document, route, running_router
 
 pytestmark = pytest.mark.anyio
 
+DOCS: Final = Path(__file__).parents[2] / "docs"
 PREFIX: Final = "InferenceRouter"
 ALERTS: Final = {
     "VersionErrors",
@@ -39,7 +40,7 @@ ALERTS: Final = {
 OF_CERTIFICATES: Final = {"CertificateExpiry", "CertificateRefused"}
 SWITCHES: Final = {"VersionErrors": "versionErrorRatio"}
 """Of alerts whose value has another name than they have."""
-PATHS: Final = ("/v1/chat/completions", "/down", "/release", "/copied", "/tired")
+PATHS: Final = ("/v1/chat/completions", "/down", "/release", "/copied")
 MACHINE: Final = {"EventLoopDelay", "LoadShed"}
 """What a busy machine makes fire all by itself."""
 SHED_ABOVE: Final = "100ms"
@@ -72,6 +73,11 @@ def test_a_certificate_is_told_of_two_weeks_before_it_ends_unless_said_otherwise
     spec = rules("tls", certificateExpiry={})
     (rule,) = [each for each in spec["groups"][0]["rules"] if "Expiry" in each["alert"]]
     assert "< 14 * 86400" in rule["expr"]
+
+
+def test_the_docs_list_every_alert() -> None:
+    listed = re.findall(rf"^\| `{PREFIX}(\w+)`", (DOCS / "helm.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(ALERTS | OF_CERTIFICATES)
 
 
 @pytest.mark.parametrize("alert", sorted(ALERTS | OF_CERTIFICATES))
@@ -144,20 +150,21 @@ def rules(example: str = "monitoring", **changed: Document) -> Document:
 
 
 def configuration(urls: dict[str, str]) -> Document:
-    """Versions that will fail, will be gone, and will be in panic; a release; a hanging shadow."""
+    """A version that will fail and be in panic, one that will be gone, a release, a shadow that
+    will hang."""
     good, flaky = urls["good"], urls["flaky"]
     chat = route("chat", good=good, flaky=flaky)
+    # One of its two endpoints is left alone at its first failure: half of them are too few.
+    chat["versions"]["flaky"]["endpoints"].append(good)
+    chat["outlier"] = {"consecutive": 1, "ejection": "10s", "panicPercent": 51}
     down = route("down", "/down", gone=urls["gone"])
     release = route("release", "/release", good=good, flaky=flaky)
     copied = route("copied", "/copied", good=good, hangs=urls["hangs"])
-    tired = route("tired", "/tired", half=good)
-    tired["versions"]["half"]["endpoints"].append(flaky)
     return document(
         {**chat, "initialWeights": {"good": 50, "flaky": 50}, "breaker": "off"},
         {**down, "health": {"interval": "200ms", "unhealthyAfter": 1}},
         {**release, "strategy": {"canary": {"steps": [{"setWeight": 1}, {"pause": {}}]}}},
         {**copied, "shadow": {"version": "hangs", "maxConcurrency": 8, "maxQueue": 8}},
-        {**tired, "outlier": {"consecutive": 1, "ejection": "10s", "panicPercent": 51}},
         shedding={"loopDelay": SHED_ABOVE},
     )
 

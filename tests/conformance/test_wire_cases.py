@@ -144,6 +144,7 @@ def test_every_reason_of_a_refusal_is_explained() -> None:
     sources += (ROOT / "router" / "dataplane").rglob("*.py")
     text = "".join(source.read_text() for source in sources)
     made = {*re.findall(r'ProtocolError\(\s*"(\w+)"', text), *REASONS.values()}
+    made |= {*re.findall(r'count_refusal\([^")]+\), "(\w+)"\)', text)}
     section = (ROOT / "docs" / "operations.md").read_text().partition("## What is refused")[2]
     told = set(re.findall(r"^\| `(\w+)` \|", section.partition("\n## ")[0], re.MULTILINE))
     assert told == made

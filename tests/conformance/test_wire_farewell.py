@@ -62,3 +62,23 @@ async def test_nobody_new_is_let_in_meanwhile(
         await router.connect()
     assert (await client.ask(get())).status == 200
     await has_ended(router)
+
+
+async def test_an_answer_that_had_begun_before_leaves_its_client_one_more_request(
+    router: RunningDataPlane, client: RawClient, v1: Upstream
+) -> None:
+    """Its head did not say that the connection closes: closing it would lose what comes next."""
+    await client.send(get())
+    call = await v1.next_call()
+    await call.start()
+    assert (await client.read_head()).field("connection") is None
+    router.draining.set()
+    await wait_until(lambda: router.plane.draining)
+    await asyncio.sleep(0.02)
+    await call.end_chunks()
+    assert await client.read_chunk() == b""
+    await asyncio.sleep(0.02)
+    v1.replies = naming("v1")
+    answer = await client.ask(get())
+    assert (answer.status, answer.field("connection")) == (200, "close")
+    await has_ended(router)

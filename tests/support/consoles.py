@@ -36,6 +36,8 @@ SECRETS: Final = {
 }
 """By name; `guest` has the role of a viewer."""
 
+PEOPLE: Final = tuple(SECRETS)
+
 HOSTILE: Final = (
     '<img src=x onerror="alert(1)"></script><script>alert(2)</script>'
     "<b onmouseover=alert(3)>bold</b> &lt;i&gt; {{7*7}} ${alert(4)}"
@@ -67,14 +69,20 @@ def routes(engines: dict[str, EngineProcess]) -> list[Document]:
         match = [{"path": PATH, "model": name}]
         return {**route(name, **versions), "match": match, "strategy": strategy, **more}
 
+    # A version's name cannot be hostile, what is written about it can.
+    lineage = {"run": HOSTILE, "labels": {RIGHT_TO_LEFT: LONG_WORD[:1000]}}
     shadow = {"version": "v2", "noise": {"percent": 50}, "maxPairsPerSecond": 1_000}
     return [
         {**one("walk", {"canary": {"steps": list(_WALK)}}), "match": [{"path": PATH}]},
         one("told", {"canary": {"steps": list(_TAKES)}}),
         one("stale", {"canary": {"steps": list(_TAKES)}}),
+        one("late", {"canary": {"steps": list(_TAKES)}}),
         one("twins", {"canary": {"steps": list(_TAKES)}}),
+        one("seen", {"canary": {"steps": list(_TAKES)}}, shadow={"noise": {"percent": 50}}),
+        one("down", {"canary": {"steps": list(_TAKES)}}),
+        one("keys", {"canary": {"steps": list(_TAKES)}}),
         one("swap", {"blueGreen": {}}),
-        one("words", {"canary": {"steps": list(_TAKES)}}, shadow=shadow),
+        one("words", {"canary": {"steps": []}}, shadow=shadow),
         one("going", {"canary": {"steps": list(_TAKES)}}),
     ]
 
@@ -184,7 +192,7 @@ def running_console(directory: Path) -> Iterator[Console]:
             "v1": stack.enter_context(running_engine("v1", text=f"{said} with v1")),
             "v2": stack.enter_context(running_engine("v2", text=f"{said} otherwise with v2")),
         }
-        config = {**document(*routes(engines), workers=1), "auth": {"tokens": tokens(*SECRETS)}}
+        config = {**document(*routes(engines), workers=1), "auth": {"tokens": tokens(*PEOPLE)}}
         router = stack.enter_context(running_router(directory, config))
         router.wait_ready()
         console = Console(router, config)

@@ -114,6 +114,7 @@ def standing(**more: Any) -> dict[str, Any]:
         },
         "step": None,
         "configured": {"version": "v2", "percent": 40.0},
+        "copies": [],
         "limits": LIMITS,
         **more,
     }
