@@ -457,7 +457,7 @@ class _Server(uvicorn.Server):
         )
 
     def stop_keeping_alive(self) -> None:
-        """Have uvicorn's own protocols close after the answer that they owe, and say so in its head.
+        """Have uvicorn's own protocols close after the answer they owe, and say so in its head.
 
         Where the head is gone already, the client may send its next request as soon as the answer
         ends; that one's answer says it.
