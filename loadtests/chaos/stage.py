@@ -90,9 +90,9 @@ def configuration(urls: Sequence[str], folder: Path) -> dict[str, Any]:
             "admin": "127.0.0.1:0",
             "workers": WORKERS,
             "drainSeconds": 5,
-            "accessLog": {"mode": "off", "file": str(folder / "access.log")},
+            "accessLog": {"mode": "off", "file": str(folder.absolute() / "access.log")},
         },
-        "store": f"sqlite:///{folder / 'state.db'}",
+        "store": f"sqlite:///{folder.absolute() / 'state.db'}",
         "routes": [
             {
                 "name": ROUTE,
