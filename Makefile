@@ -58,7 +58,7 @@ format: .venv/.installed
 	$(BIN)/ruff format .
 
 test: lint .venv/bin/helm
-	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus
+	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus chromium:chromium
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TESTS)
 
 bench-control: .venv/.installed

@@ -1,7 +1,11 @@
 """Time as a value that is handed in, so that tests jump it instead of sleeping."""
 
+import math
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+NEVER: Final = math.inf
+"""The deadline of what has none, on any clock."""
 
 
 class Clock(Protocol):

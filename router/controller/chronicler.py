@@ -23,6 +23,10 @@ log: Final = logging.getLogger(__name__)
 PART: Final = 25
 """Versions that are sampled before others have their turn."""
 
+LATE_S: Final = 0.05
+"""How long after a span's beginning its sample is taken: timers count milliseconds and ring up to
+one too early, and two samples in one span would leave the next one without any."""
+
 SPREAD: Final = 0.8
 """Share of the time between two samples over which the parts of one are spread."""
 
@@ -45,7 +49,7 @@ class Chronicler:
             except Exception:
                 log.exception("the console's history: a fault; it goes on")
             spread_s = SPREAD * FINE.step_s
-            await asyncio.sleep(FINE.step_s - self._clock.wall() % FINE.step_s)
+            await asyncio.sleep(until_next(self._clock.wall()))
 
     async def sample(self, spread_s: float = 0.0) -> None:
         """Take one sample of every version that there is room for, spread over `spread_s`."""
@@ -72,6 +76,11 @@ class Chronicler:
     def series(self) -> Iterator[Series]:
         """How many versions have no history."""
         yield Series(families.CHRONICLE_LEFT_OUT.name, (), self.chronicle.left_out)
+
+
+def until_next(now: float) -> float:
+    """Seconds until the next sample is due; `now` since 1970."""
+    return FINE.step_s - (now - LATE_S) % FINE.step_s
 
 
 def _parts(versions: Collection[VersionKey]) -> Iterator[list[VersionKey]]:

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from router.clock import NEVER
 from router.dataplane.table import LiveVersion, Table
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
-NEVER: Final = float("inf")
 
 _Key = tuple[str, str]
 """(route, version)."""

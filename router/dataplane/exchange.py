@@ -1,7 +1,8 @@
 """The whole way of one request: from its head to the last byte of its answer.
 
-    begin → collect → route → admit → attempt → forward → relay → finish
+    begin → collect → route → wait → admitted → attempt → forward → relay → finish
 
+The first half, until it has a place, is `router.dataplane.arrival`; here it goes on.
 An exchange stands between a door (the client's side) and an upstream connection; both call it
 from the event loop, and it never awaits.  Bodies pass through in both directions as they come; a
 bounded copy of the request is kept until the answer begins, so that it can be sent again.
@@ -19,19 +20,14 @@ the system calls between have pushed out of the caches.  `make bench` before and
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from router.clock import NEVER
 from router.dataplane import replies
-from router.dataplane.admission import Admission
+from router.dataplane.arrival import Arrival
 from router.dataplane.client import Client
 from router.dataplane.decide import (
-    Destination,
     Plan,
     Refusal,
-    choose_version,
-    find_destination,
-    no_route,
     plan_of,
-    read_fields,
-    unknown_model,
     upstream_body,
 )
 from router.dataplane.record import AnswerObserver, book_answer, book_report
@@ -40,12 +36,12 @@ from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.upstream.connection import HIGH_WATER, Connection
 from router.dataplane.upstream.endpoint import EndpointState
 from router.dataplane.upstream.pool import PendingConnection
-from router.dataplane.waiting import NoPlace, Wait
+from router.dataplane.waiting import NoPlace
 from router.errors import CLIENT_GONE_STATUS, ErrorCode, FailureReason
 from router.http1.chunked import END, frame_chunk
 from router.http1.request import CHUNKED_FIELD, RequestHead
 from router.http1.response import ResponseHead
-from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
+from router.routing.body import NO_FIELDS
 from router.telemetry.recorder import count
 
 if TYPE_CHECKING:
@@ -53,52 +49,33 @@ if TYPE_CHECKING:
     from router.dataplane.mirror.mirror import Mirror
     from router.dataplane.server import DataPlane
 
-NEVER: Final = float("inf")
-LOOK_AHEAD: Final = 16 * 1024
 _WHOLE_ANSWERS: Final = (None, FailureReason.UPSTREAM_5XX, FailureReason.STREAM_ERROR)
 """What can be said against an answer that came to its end all the same."""
 COPY_UP_TO: Final = 32 * 1024
 """Up to so many bytes, joining a head with its body costs less than a second write."""
 
 
-class Exchange:
+class Exchange(Arrival):
     """See the module.  Fields are grouped by the phase that sets them."""
 
     __slots__ = (
-        "_admission",
         "_attempts",
-        "_body_complete",
-        "_circuit",
-        "_client",
         "_client_full",
         "_connection",
-        "_content_length",
-        "_destination",
         "_endpoint",
         "_failure",
-        "_fields",
         "_first_byte_at",
-        "_head",
         "_held",
         "_kept_whole",
-        "_looked_ahead",
         "_mirrored",
         "_pending",
-        "_pieces",
-        "_plan",
-        "_plane",
-        "_received",
         "_relay",
         "_request_id",
         "_sent_at",
         "_stale_retried",
         "_tried",
         "_upstream_full",
-        "_version",
-        "_wait",
         "bytes_out",
-        "deadline",
-        "done",
         "started_at",
         "status",
     )
@@ -119,22 +96,21 @@ class Exchange:
         plan = head.plan
         if type(plan) is not Plan or plan.table is not plane.table:
             plan = plan_of(plane.table, head)
-        self._plan: Plan = plan
+        self._plan = plan
         self._request_id: bytes = head.request_id or plane.next_request_id()
         # collect
-        self._pieces: list[bytes] = []
+        self._pieces = []
         self._received = 0
         self._body_complete = False
         self._kept_whole = True
         self._looked_ahead = False
-        # route: `_admission` and `_circuit` are where the exchange holds a place of its route and
-        # of its version; `_version` is set while it holds all that it needs
-        self._fields: BodyFields = NO_FIELDS
-        self._destination: Destination | None = None
-        self._admission: Admission | None = None
-        self._circuit: Admission | None = None
-        self._version: LiveVersion | None = None
-        self._wait: Wait | None = None
+        # route
+        self._fields = NO_FIELDS
+        self._destination = None
+        self._admission = None
+        self._circuit = None
+        self._version = None
+        self._wait = None
         # attempt
         self._endpoint: EndpointState | None = None
         self._held = False  # the endpoint counts this exchange
@@ -155,6 +131,7 @@ class Exchange:
         self.status = 0
         self.deadline = NEVER
         self.done = False
+        plane.active.add(self)
 
     @property
     def version(self) -> LiveVersion | None:
@@ -169,268 +146,6 @@ class Exchange:
     def __repr__(self) -> str:
         where = self._destination.route.spec.name if self._destination else "unrouted"
         return f"<Exchange {self._request_id.decode()} {where} status={self.status}>"
-
-    # -- collect: as much of the body as routing needs ---------------------------------------
-
-    def begin(self, body: bytes, complete: bool) -> None:
-        """Take the request's head, and what came of its body with it."""
-        plane, plan, head = self._plane, self._plan, self._head
-        plane.active.add(self)
-        if body:
-            self._pieces.append(body)
-            self._received = len(body)
-        self._body_complete = complete
-        if head.via is not None and plane.pseudonym in head.via:
-            self._refuse(ErrorCode.LOOP_DETECTED, "this request has been here before")
-        elif not plan.nodes:
-            self._answer_locally(no_route(head))
-        elif complete:
-            self._route()
-        elif (self._content_length or 0) > plan.table.max_body_bytes:
-            self._refuse_body(plan.table.max_body_bytes)
-        else:
-            self._collect()
-
-    def feed(self, body: bytes, complete: bool) -> None:
-        """Take more of the request's body, or its end."""
-        if self.done:
-            return
-        self._received += len(body)
-        self._body_complete = complete
-        if self._mirrored is not None:
-            self._mirrored.feed(body, complete)
-        destination = self._destination
-        limits = destination.route.spec.limits if destination is not None else None
-        if limits is not None and self._received > limits.max_body_bytes:
-            self._refuse_body(limits.max_body_bytes)
-        elif self._connection is not None:
-            self._forward_more(body)
-        else:
-            if body:
-                self._pieces.append(body)
-            if self._version is None and not self._waits:
-                self._collect()
-            elif self._received > HIGH_WATER:
-                self._client.pause_reading()
-
-    def _collect(self) -> None:
-        """Go on once there is as much of the body as routing looks into."""
-        destination = self._destination
-        if destination is not None:
-            needed = destination.route.spec.limits.max_inspect_bytes
-        else:
-            needed = self._plan.table.max_inspect_bytes if self._plan.inspects else 0
-        if self._body_complete or self._received >= needed or self._model_stands_first():
-            self._route()
-        else:
-            self._client.ask_for_body()
-            self.deadline = self._plane.now() + self._plane.settings.body_timeout_s
-
-    def _model_stands_first(self) -> bool:
-        """Look for the model in the first bytes of a long body: then the rest can stream through.
-
-        Tried once; most clients write it first, and those that do not are simply waited for.
-        """
-        if self._destination is not None or self._received < LOOK_AHEAD or self._looked_ahead:
-            return False
-        self._looked_ahead = True
-        if self._plan.boundary is not None:
-            return False
-        model = model_of_prefix(self._join_pieces()[:LOOK_AHEAD])
-        if model is None:
-            return False
-        self._fields = BodyFields(model=model)
-        return True
-
-    def _join_pieces(self) -> bytes:
-        body = b"".join(self._pieces)
-        self._pieces = [body]
-        return body
-
-    # -- route: match, version, admission ----------------------------------------------------
-
-    def _route(self) -> None:
-        """Choose route and version; then take a place, or wait for one."""
-        plan, destination = self._plan, self._destination
-        try:
-            if destination is None:
-                model = self._read_fields(plan).model if plan.inspects else None
-                destination = plan.destinations.get(model)
-                if destination is None:
-                    destination = find_destination(plan, self._head, model)
-                self._destination = destination
-                route = destination.route
-                limit = route.max_body_bytes
-                if self._received > limit or (self._content_length or 0) > limit:
-                    self._refuse_body(limit)
-                    return
-                if not self._body_complete and plan.looks_inside(route):
-                    self._collect()
-                    return
-            else:
-                route = destination.route
-            if route.body_fields and (self._fields is NO_FIELDS or self._looked_ahead):
-                self._read_fields(plan)
-        except Refusal as refusal:
-            if destination is None:
-                self._answer_locally(refusal)
-            else:
-                self._refuse(refusal.code, str(refusal), refusal.param)
-            return
-        if self._plane.shedder.share and self._is_shed(destination):
-            return
-        admission = route.admission
-        if admission.enter():
-            self._admission = admission
-            version = destination.version
-            if version is None:
-                version = choose_version(destination, self._head, self._fields)
-            self._admitted(route, version)
-        else:
-            self._wait_for(admission, None)
-
-    def _read_fields(self, plan: Plan) -> BodyFields:
-        if self._fields is not NO_FIELDS and not self._body_complete:
-            return self._fields
-        pieces = self._pieces
-        body = pieces[0] if len(pieces) == 1 else self._join_pieces()
-        fields = self._fields = read_fields(plan, body, self._body_complete)
-        return fields
-
-    def _is_shed(self, destination: Destination) -> bool:
-        """Whether it is refused, because the worker has more to do than it can."""
-        plane, route, rank = self._plane, destination.route, destination.rank
-        if not plane.shedder.refuses(rank, route.admission.bounds.classes, plane.draw()):
-            return False
-        plane.count_shed(route.spec.name, route.class_of(rank))
-        self._refuse(
-            ErrorCode.ROUTER_OVERLOADED,
-            "the router cannot keep up",
-            retry_after_s=plane.shedder.retry_after_s,
-        )
-        return True
-
-    # -- wait: for a place of the route, then for one of the version -------------------------
-
-    @property
-    def _waits(self) -> bool:
-        return self._wait is not None and self._wait.line is not None
-
-    def _wait_for(
-        self, line: Admission, version: LiveVersion | None, *, replay: bool = False
-    ) -> None:
-        """Queue for a place of the route, or of this version; or be refused at once."""
-        now, destination, wait = self._plane.now(), self._destination, self._wait
-        assert destination is not None
-        if wait is None:
-            wait = self._wait = Wait(now + line.bounds.queue_timeout_s)
-        wait.line, wait.version, wait.replay = line, version, replay
-        self.deadline = wait.due
-        if not line.wait(self, destination.rank, now):
-            self._refuse_place(wait, NoPlace.FULL)
-
-    def on_admitted(self) -> None:
-        """A place has become free (see `admission.Waiter`); the version is chosen only now."""
-        wait = self._wait
-        assert wait is not None
-        line, wait.line = wait.line, None
-        self.deadline = NEVER
-        if wait.version is None:
-            self._admission = line
-            self._decide_anew()
-            self._choose_again()
-        else:  # the table that it was chosen in is still served: see `on_table_changed`
-            self._circuit = line
-            self._admitted(self._held_route, wait.version)
-
-    def on_displaced(self) -> None:
-        """See `admission.Waiter`."""
-        assert self._wait is not None
-        self._refuse_place(self._wait, NoPlace.DISPLACED)
-
-    def on_table_changed(self) -> None:
-        """See `admission.Waiter`: the version that it waited for may have no traffic any more."""
-        wait = self._wait
-        assert wait is not None
-        wait.line = None
-        self.deadline = NEVER
-        self._decide_anew()
-        if wait.replay:
-            route = self._held_route
-            self._admitted(route, route.versions[route.stable], replay=True)
-        else:
-            self._choose_again()
-
-    def _choose_again(self) -> None:
-        destination = self._destination
-        assert destination is not None
-        version = destination.version or choose_version(destination, self._head, self._fields)
-        self._admitted(destination.route, version)
-
-    def _refuse_place(self, wait: Wait, why: NoPlace) -> None:
-        """There is no place; nothing was sent because of it, and no version has failed."""
-        line, wait.line = wait.line, None
-        assert line is not None
-        plane, name = self._plane, self._held_route.spec.name
-        if wait.version is None:
-            plane.count_queue_refusal(name, why)
-        else:
-            plane.count_circuit_refusal(name, wait.version.spec.name, why)
-        self._refuse(wait.code, wait.explain(why), retry_after_s=line.retry_after_s(plane.now()))
-
-    def _stop_waiting(self, wait: Wait) -> None:
-        if wait.line is not None:
-            wait.line.give_up(self)
-            wait.line = None
-
-    def _decide_anew(self) -> None:
-        """Follow the table that is served now: the wait may have been longer than a switch.
-
-        Where its route is gone, a request that has been let in is still answered.
-        """
-        table, route = self._plane.table, self._held_route
-        if self._plan.table is table or table.routes.get(route.spec.name) is route:
-            return
-        plan = plan_of(table, self._head)
-        model = self._fields.model if plan.inspects else None
-        try:
-            destination = plan.destinations.get(model) or find_destination(plan, self._head, model)
-            if destination.route.spec.name != route.spec.name:
-                return
-            if destination.route.body_fields and self._fields is NO_FIELDS:
-                self._read_fields(plan)
-        except Refusal:
-            return
-        self._plan, self._destination = plan, destination
-
-    def _admitted(self, route: LiveRoute, version: LiveVersion, *, replay: bool = False) -> None:
-        """It has a place of its route; where the version has bounds, it needs one of them, too."""
-        circuit = version.circuit
-        if circuit is not None and self._circuit is None:
-            if not circuit.enter():
-                self._wait_for(circuit, version, replay=replay)
-                return
-            self._circuit = circuit
-        self._version = version
-        version.bind()
-        version.recorder.in_flight += 1
-        self._attempt(route, version)
-
-    def _answer_locally(self, refusal: Refusal) -> None:
-        """`GET /v1/models` where no route claims it; else say why there is no route."""
-        head, models = self._head, self._plan.table.index.models
-        if head.method in (b"GET", b"HEAD") and models:
-            created = int(self._plane.clock.wall())
-            if head.path == b"/v1/models":
-                self._reply(200, replies.JSON, replies.model_list(models, created))
-                return
-            if head.path.startswith(b"/v1/models/"):
-                name = head.path[11:].decode("utf-8", "replace")
-                if name in models:
-                    self._reply(200, replies.JSON, replies.model_card(name, created))
-                    return
-                refusal = unknown_model(name)
-        self._refuse(refusal.code, str(refusal), refusal.param)
 
     # -- attempt: endpoint, connection, forward ----------------------------------------------
 
@@ -570,6 +285,28 @@ class Exchange:
             self._mirrored = copy
             self._client = copy.tap(client)
             copy.feed(body, self._body_complete)
+
+    def feed(self, body: bytes, complete: bool) -> None:
+        """Take more of the request's body, or its end."""
+        if self.done:
+            return
+        self._received += len(body)
+        self._body_complete = complete
+        if self._mirrored is not None:
+            self._mirrored.feed(body, complete)
+        destination = self._destination
+        limits = destination.route.spec.limits if destination is not None else None
+        if limits is not None and self._received > limits.max_body_bytes:
+            self._refuse_body(limits.max_body_bytes)
+        elif self._connection is not None:
+            self._forward_more(body)
+        else:
+            if body:
+                self._pieces.append(body)
+            if self._version is None and not self._waits:
+                self._collect()
+            elif self._received > HIGH_WATER:
+                self._client.pause_reading()
 
     def _start_unsized(self, start: bytes, body: bytes) -> bytes:
         """The forwarded head of a request without Content-Length, and what is there of a body."""
@@ -792,12 +529,6 @@ class Exchange:
         self._finish(self._plane.now())
 
     @property
-    def _held_route(self) -> LiveRoute:
-        destination = self._destination
-        assert destination is not None
-        return destination.route
-
-    @property
     def _held_version(self) -> LiveVersion:
         version = self._version
         assert version is not None
@@ -884,9 +615,6 @@ class Exchange:
         endpoint = self._endpoint
         if endpoint is not None:
             self._plane.outliers.failed(endpoint, self._plane.now())
-
-    def _refuse_body(self, limit: int) -> None:
-        self._refuse(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {limit} bytes")
 
     def _refuse(
         self,

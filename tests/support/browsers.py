@@ -12,9 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Request,
+    sync_playwright,
+)
 
 CHROMIUM: Final = "/usr/bin/chromium"
 ARGUMENTS: Final = (
@@ -28,6 +36,9 @@ ARGUMENTS: Final = (
 )
 PATIENCE_MS: Final = 20_000
 """How long an element may take to be as wanted: two cores are shared by several tests."""
+
+CHECKS: Final = Path(__file__).with_name("page_checks.js")
+"""`pageChecks` in every page: names, contrast, room and focus."""
 
 # Runs before every page's own scripts, out of reach of its policy; what it says is read below.
 _WITNESS: Final = """
@@ -47,11 +58,12 @@ class Visitor:
         self.faults: Final[list[str]] = []
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(_WITNESS)
+        context.add_init_script(path=CHECKS)
         context.on("console", self._on_console)
         context.on("request", self._on_request)
         context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
         self.page: Final = context.new_page()
-        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        self.page.on("dialog", self._on_dialog)
 
     def __repr__(self) -> str:
         return f"<Visitor of {self.page.url}>"
@@ -63,6 +75,10 @@ class Visitor:
         if message.text.startswith(_STATUS) and self._is_call(place):
             return
         self.faults.append(f"console: {message.text} ({place})")
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()  # or the page would stand still
 
     def _is_call(self, url: str) -> bool:
         return any(url.startswith(self.origin + path) for path in ("/api/", "/ui/log"))

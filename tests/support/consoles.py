@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -45,10 +45,17 @@ HOSTILE: Final = (
 RIGHT_TO_LEFT: Final = "\u202egnp.exe\u2066 \u05e9\u05dc\u05d5\u05dd"
 LONG_WORD: Final = "w" * 10_000
 
-_TAKES: Final = {"setWeight": 20}, {"pause": {}}, {"setWeight": 60}, {"pause": {}}
-_WALK: Final = (
-    *({"setWeight": 10}, {"pause": {"duration": "2s"}}),
-    *({"setWeight": 40}, {"pause": {"duration": "10m"}}),
+_TAKES: Final[tuple[Document, ...]] = (
+    {"setWeight": 20},
+    {"pause": {}},
+    {"setWeight": 60},
+    {"pause": {}},
+)
+_WALK: Final[tuple[Document, ...]] = (
+    {"setWeight": 10},
+    {"pause": {"duration": "2s"}},
+    {"setWeight": 40},
+    {"pause": {"duration": "10m"}},
 )
 
 
@@ -69,8 +76,6 @@ def routes(engines: dict[str, EngineProcess]) -> list[Document]:
         match = [{"path": PATH, "model": name}]
         return {**route(name, **versions), "match": match, "strategy": strategy, **more}
 
-    # A version's name cannot be hostile, what is written about it can.
-    lineage = {"run": HOSTILE, "labels": {RIGHT_TO_LEFT: LONG_WORD[:1000]}}
     shadow = {"version": "v2", "noise": {"percent": 50}, "maxPairsPerSecond": 1_000}
     return [
         {**one("walk", {"canary": {"steps": list(_WALK)}}), "match": [{"path": PATH}]},
@@ -80,6 +85,7 @@ def routes(engines: dict[str, EngineProcess]) -> list[Document]:
         one("twins", {"canary": {"steps": list(_TAKES)}}),
         one("seen", {"canary": {"steps": list(_TAKES)}}, shadow={"noise": {"percent": 50}}),
         one("down", {"canary": {"steps": list(_TAKES)}}),
+        one("copied", {"canary": {"steps": []}}),
         one("keys", {"canary": {"steps": list(_TAKES)}}),
         one("swap", {"blueGreen": {}}),
         one("words", {"canary": {"steps": []}}, shadow=shadow),
@@ -116,8 +122,17 @@ class Console:
 
     def enter(self, visitor: Visitor, name: str, place: str = "/") -> Page:
         """Log somebody in without the form, and open a page."""
-        cookie = {"name": COOKIE, "value": self.session(name), "url": self.origin}
-        visitor.context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])
+        visitor.context.add_cookies(
+            [
+                {
+                    "name": COOKIE,
+                    "value": self.session(name),
+                    "url": self.origin,
+                    "httpOnly": True,
+                    "sameSite": "Strict",
+                }
+            ]
+        )
         return self.open(visitor, place)
 
     def open(self, visitor: Visitor, place: str) -> Page:
@@ -154,6 +169,10 @@ class Console:
         """The shares in force, in percent."""
         found = self.api.get(f"/routes/{name}").raise_for_status().json()
         return {version["name"]: version["weight"] for version in found["versions"]}
+
+    def wait_weights(self, name: str, wanted: Mapping[str, float]) -> None:
+        """Wait until these are in force: what a command sets off may come after its answer."""
+        self.router.wait_until(lambda: self.weights(name) == wanted)
 
     def trail(self, name: str) -> list[Document]:
         """The audit entries of a route, the newest first."""

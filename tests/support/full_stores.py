@@ -52,7 +52,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     def run() -> None:
         try:
             asyncio.run(work)
-        except BaseException as error:  # noqa: BLE001  # raised again below
+        except BaseException as error:  # raised again below
             failed.append(error)
 
     thread = threading.Thread(target=run)
@@ -101,13 +101,24 @@ def _draft(number: int, now: float) -> Draft:
 def _pair(now: float, primary: str, shadow: str) -> KeptPair:
     """As control records one, but that it would have cut the bodies."""
     difference: Document = {
-        **{"field": "text", "same": False, "rule": "text.ratio", "score": 0.5, "largest": None},
-        **{"place": "$.choices[0].message.content", "primary": "", "other": ""},
+        "field": "text",
+        "same": False,
+        "rule": "text.ratio",
+        "score": 0.5,
+        "largest": None,
+        "place": "$.choices[0].message.content",
+        "primary": "",
+        "other": "",
     }
     request = {"method": "POST", "target": f"/{ROUTES[0]}", "fields": [], "body": _body({"n": 1})}
     document: Document = {
-        **{"requestId": "r-1", "time": now, "generation": 1, "verdict": "mismatch"},
-        **{"rule": "text.ratio", "request": request, "primary": _answer("v1", primary)},
+        "requestId": "r-1",
+        "time": now,
+        "generation": 1,
+        "verdict": "mismatch",
+        "rule": "text.ratio",
+        "request": request,
+        "primary": _answer("v1", primary),
         "shadow": {**_answer("v2", shadow), "differences": [difference], "error": ""},
     }
     return KeptPair(
@@ -123,9 +134,16 @@ def _pair(now: float, primary: str, shadow: str) -> KeptPair:
 def _answer(version: str, text: str) -> Document:
     message = {"role": "assistant", "content": text}
     return {
-        **{"version": version, "outcome": "answered", "reason": "", "status": 200, "fields": []},
-        **{"body": _body({"choices": [{"index": 0, "message": message}]}), "tokens": [1, 1]},
-        **{"firstByteSeconds": 0.01, "firstTokenSeconds": None, "durationSeconds": 0.02},
+        "version": version,
+        "outcome": "answered",
+        "reason": "",
+        "status": 200,
+        "fields": [],
+        "body": _body({"choices": [{"index": 0, "message": message}]}),
+        "tokens": [1, 1],
+        "firstByteSeconds": 0.01,
+        "firstTokenSeconds": None,
+        "durationSeconds": 0.02,
     }
 
 

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from router.clock import NEVER
 from router.dataplane import replies
-from router.dataplane.exchange import NEVER, Exchange
+from router.dataplane.exchange import Exchange
 from router.dataplane.frontends.bodypace import BodyPace
 from router.dataplane.frontends.caller import read_caller
 from router.dataplane.frontends.refusals import count_reply
@@ -274,7 +275,6 @@ class AsgiClient:
         """
         plane = self._plane
         exchange.deadline = plane.now() + plane.settings.body_timeout_s
-        plane.active.add(exchange)
         task = self._receiver = asyncio.current_task()
         assert task is not None
         try:

@@ -12,8 +12,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from router.clock import NEVER
 from router.dataplane import replies
-from router.dataplane.exchange import NEVER, Exchange
+from router.dataplane.exchange import Exchange
 from router.dataplane.frontends.bodypace import BodyPace
 from router.dataplane.frontends.caller import read_caller
 from router.dataplane.frontends.refusals import count_reply

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from router.clock import NEVER
 from router.dataplane import replies
-from router.dataplane.exchange import NEVER
 from router.errors import CLIENT_GONE_STATUS, ErrorCode
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import logging
 from collections.abc import Collection
 from typing import Final
 
+from router.clock import NEVER
 from router.dataplane.upstream.endpoint import EndpointState
 
 log: Final = logging.getLogger(__name__)
 
-NEVER: Final = float("inf")
 
 _GOOD_FOR: Final = 10
 """After so many times `eject_s` without an ejection the next one is a first one again."""

@@ -11,7 +11,7 @@ import pytest
 
 from router.clock import ManualClock
 from router.controller import chronicler
-from router.controller.chronicler import PART, Chronicler
+from router.controller.chronicler import PART, SPREAD, Chronicler, until_next
 from router.controller.fleet import Fleet
 from router.controller.loop import ControlLoop
 from router.snapshot import Snapshot
@@ -111,6 +111,16 @@ async def test_a_fault_of_one_sample_is_logged_and_the_next_is_taken(
                 await asyncio.sleep(0.001)
     task.cancel()
     assert "a fault; it goes on" in caplog.text
+
+
+@pytest.mark.parametrize("early_s", [0.0, 0.001, 0.01])
+def test_a_timer_that_rings_early_still_takes_one_sample_of_each_span(early_s: float) -> None:
+    now, spans = 1_700_000_000.0, []
+    for _ in range(100):
+        now += until_next(now) - early_s
+        spans.append(now // FINE.step_s)
+        now += SPREAD * FINE.step_s
+    assert spans == [spans[0] + number for number in range(100)]
 
 
 async def test_control_s_loop_writes_it_and_ends_it() -> None:

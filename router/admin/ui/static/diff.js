@@ -13,7 +13,8 @@
  *   tokens from `a` up to `aEnd` of the left and from `b` up to `bEnd` of the right side
  * @typedef {{text: string, changed: boolean}} Span
  * @typedef {{kind: "same"|"changed"|"removed"|"added", left: ?Span[], right: ?Span[],
- *   leftLine: ?number, rightLine: ?number}} Row
+ *   leftLine: ?number, rightLine: ?number, continued?: boolean}} Row  `continued`: it goes on with
+ *   the line of the row before, which is in many pieces
  */
 
 /** Characters of each side that are read. */
@@ -22,6 +23,8 @@ export const MAX_CHARS = 1_000_000;
 const MAX_EDITS = 300;
 /** A longer word is compared in pieces: a body may be one word. */
 const LONGEST_WORD = 64;
+/** Runs of a changed line that stand in one row. */
+const ROW_RUNS = 120;
 /** From anchors to anchors between them; each level is shorter. */
 const MAX_DEPTH = 24;
 
@@ -32,13 +35,13 @@ const WORDS = new RegExp(`\\s+|[\\p{L}\\p{N}_]{1,${LONGEST_WORD}}|[^\\s\\p{L}\\p
  * @param {string} left
  * @param {string} right
  * @returns {{rows: Row[], cut: boolean, differing: number}} `cut`: not all of them was read;
- *   `differing`: how many rows are not the same
+ *   `differing`: how many lines are not the same
  */
 export function diffTexts(left, right) {
   const cut = left.length > MAX_CHARS || right.length > MAX_CHARS;
   const [a, b] = [lines(left.slice(0, MAX_CHARS)), lines(right.slice(0, MAX_CHARS))];
   const rows = rowsOf(diffTokens(a, b), a, b);
-  return { rows, cut, differing: rows.filter(({ kind }) => kind !== "same").length };
+  return { rows, cut, differing: rows.filter(({ kind, continued }) => kind !== "same" && !continued).length };
 }
 
 /** A text's lines, without their ends; none of an empty text. */
@@ -213,7 +216,7 @@ function same(text, at, atB) {
 function paired(rows, a, b, { a: from, aEnd: to }, { b: fromB, bEnd: toB }) {
   for (let at = 0; at < Math.max(to - from, toB - fromB); at += 1) {
     const [left, right] = [from + at, fromB + at];
-    if (left < to && right < toB) rows.push({ kind: "changed", ...spansOf(a[left], b[right]), leftLine: left + 1, rightLine: right + 1 });
+    if (left < to && right < toB) rows.push(...changed(a[left], b[right], left + 1, right + 1));
     else if (left < to) rows.push({ kind: "removed", left: whole(a[left]), right: null, leftLine: left + 1, rightLine: null });
     else rows.push({ kind: "added", left: null, right: whole(b[right]), leftLine: null, rightLine: right + 1 });
   }
@@ -223,14 +226,25 @@ function whole(text) {
   return [{ text, changed: true }];
 }
 
-/** Two lines word by word. */
-function spansOf(leftText, rightText) {
+/** Two lines word by word; very long ones in several rows, each beginning at the same place. */
+function changed(leftText, rightText, leftLine, rightLine) {
   const [a, b] = [words(leftText), words(rightText)];
-  const [left, right] = [[], []];
-  for (const run of diffTokens(a, b)) {
-    const changed = run.kind !== "same";
-    if (run.aEnd > run.a) left.push({ text: a.slice(run.a, run.aEnd).join(""), changed });
-    if (run.bEnd > run.b) right.push({ text: b.slice(run.b, run.bEnd).join(""), changed });
+  const runs = diffTokens(a, b);
+  const rows = [];
+  for (let at = 0; at < runs.length; ) {
+    let end = Math.min(at + ROW_RUNS, runs.length);
+    // Not between what was removed and what stands in its place.
+    while (end < runs.length && runs[end].kind !== "same") end += 1;
+    const some = runs.slice(at, end);
+    const numbers = at === 0 ? { leftLine, rightLine } : { leftLine: null, rightLine: null, continued: true };
+    rows.push({ kind: "changed", left: spans(some, a, "a", "aEnd"), right: spans(some, b, "b", "bEnd"), ...numbers });
+    at = end;
   }
-  return { left, right };
+  return rows;
+}
+
+function spans(runs, tokens, from, to) {
+  return runs
+    .filter((run) => run[to] > run[from])
+    .map((run) => ({ text: tokens.slice(run[from], run[to]).join(""), changed: run.kind !== "same" }));
 }

@@ -29,7 +29,8 @@ export function percent(value) {
 export function ratio(value) {
   if (!known(value)) return NOTHING;
   const share = value * 100;
-  const decimals = share === 0 || share >= 1 ? 1 : share >= 0.1 ? 2 : 3;
+  const size = Math.abs(share);
+  const decimals = size === 0 || size >= 1 ? 1 : size >= 0.1 ? 2 : 3;
   return `${number(share, decimals)} %`;
 }
 

@@ -60,7 +60,8 @@ export function mount({ api, session }) {
     button.disabled = true;
     try {
       const found = await api.send("POST", "explain", request);
-      if (mine === asked) replace(result, told(found));
+      const roles = await rolesOf(api, found.route);
+      if (mine === asked) replace(result, told(found, roles));
     } catch (refusal) {
       if (mine === asked) replace(result, problemNotice(refusal));
     } finally {
@@ -84,7 +85,14 @@ function field(id, title, input, hint) {
 
 // -- the decision -----------------------------------------------------------------------------
 
-function told({ generation, route, version, shares, endpoints, upstreamModel, why }) {
+/** What each version is in its route now; the explanation does not tell it. */
+async function rolesOf(api, route) {
+  if (route === null) return {};
+  const found = await api.get(`routes/${api.segment(route)}`).catch(() => ({ versions: [] }));
+  return Object.fromEntries(found.versions.map(({ name, role }) => [name, role]));
+}
+
+function told({ generation, route, version, shares, endpoints, upstreamModel, why }, roles) {
   const bucket = why.map((line) => /bucket (\d+) of (\d+)/.exec(line)).find(Boolean);
   return [
     h("div", { class: "card-head" }, h("h2", null, "The decision"), h("span", { class: "muted" }, `generation ${count(generation)}`)),
@@ -92,12 +100,12 @@ function told({ generation, route, version, shares, endpoints, upstreamModel, wh
       "dl",
       { class: "fields large" },
       fact("route", route === null ? tag("refused", "bad", "cross") : h("a", { class: "strong", href: `#/routes/${encodeURIComponent(route)}` }, route)),
-      route !== null && fact("version", version === null ? "shared out by the weights" : h("b", null, version)),
+      route !== null && fact("version", version === null ? "shared out by the weights" : versionLabel({ name: version, role: roles[version] ?? "" })),
       bucket && fact("bucket", `${count(Number(bucket[1]))} of ${count(Number(bucket[2]))}`),
       upstreamModel !== null && fact("model", h("code", null, visible(upstreamModel))),
       endpoints.length > 0 && fact("endpoints", h("ul", null, endpoints.map((url) => h("li", null, h("code", null, visible(url))))), endpoints.length > 1 && h("p", { class: "hint" }, "Which of them answers depends on what is live.")),
     ),
-    shares !== null && sharesOf(shares),
+    shares !== null && sharesOf(shares, roles),
     h("h3", null, "Why"),
     h("ol", { class: "why" }, why.map((line) => h("li", null, visible(line)))),
   ];
@@ -107,11 +115,9 @@ function fact(name, ...value) {
   return [h("dt", null, name), h("dd", null, value)];
 }
 
-/** Of shares alone nobody knows the roles: the largest is told as stable nowhere. */
-function sharesOf(shares) {
+function sharesOf(shares, roles) {
   const versions = Object.entries(shares)
-    .map(([name, weight]) => ({ name, weight, role: "" }))
+    .map(([name, weight]) => ({ name, weight, role: roles[name] ?? "" }))
     .sort((a, b) => b.weight - a.weight);
-  if (versions.length === 1) return h("p", null, versionLabel(versions[0]), ` ${percent(versions[0].weight)}`);
   return weightBar(versions, { label: "Requests like it" });
 }

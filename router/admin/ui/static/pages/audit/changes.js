@@ -2,7 +2,7 @@
  * What differs between the states before and after, place by place.  Pure.
  */
 
-import { NOTHING } from "../../format.js";
+import { dateTime, NOTHING, percent } from "../../format.js";
 
 const MOST = 100;
 const MAX_DEPTH = 12;
@@ -26,7 +26,7 @@ function flatten(value, path, found, depth) {
   if (value === null || value === undefined) return;
   const deep = typeof value === "object" && depth < MAX_DEPTH;
   if (!deep || isShort(value)) {
-    found.set(path, told(value));
+    found.set(path, told(value, path));
     return;
   }
   for (const [key, each] of Object.entries(value)) flatten(each, path ? `${path}.${key}` : key, found, depth + 1);
@@ -37,7 +37,13 @@ function isShort(value) {
   return Array.isArray(value) && value.every((each) => each === null || typeof each !== "object");
 }
 
-function told(value) {
+/** Names of the trail (`StateDocument`): numbers below them are percent, or seconds since 1970. */
+const PERCENT = /(^|\.)(weights|wanted)\.[^.]+$|(^|\.)(percent|noisePercent)$/;
+const TIME = /(^|\.)(since|expires|started|finished|until|pausedUntil)$/;
+
+function told(value, path) {
+  if (typeof value === "number" && PERCENT.test(path)) return percent(value);
+  if (typeof value === "number" && TIME.test(path)) return dateTime(value);
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}\u2026` : text;
 }

@@ -21,13 +21,14 @@ export function routeItem({ name, declared, running, differences }, { open = fal
       "summary",
       { data: { key: `declared-${name}` } },
       h("span", { class: "row" }, h("span", { class: "route-name" }, name), badge(running.phase), differences.length === 0 ? tag("as declared", "good", "check") : tag(differences.length === 1 ? "1 difference" : `${differences.length} differences`, "wait", "alert")),
+      differences.length > 0 && h("ul", { class: "differences" }, differences.map((text) => h("li", null, visible(text)))),
     ),
     place,
   );
   const build = () => details.open && place.childElementCount === 0 && replace(place, whole(name, declared, running));
   details.addEventListener("toggle", build);
   if (open) build();
-  return h("li", { class: differences.length > 0 ? "differs" : null }, details, differences.length > 0 && h("ul", { class: "differences" }, differences.map((text) => h("li", null, visible(text)))));
+  return h("li", null, details);
 }
 
 function whole(name, declared, running) {

@@ -13,7 +13,7 @@ const COLUMNS = [
 /** @returns {{element: HTMLElement, show: (server: Object) => void}} */
 export function serverPart() {
   const place = h("div");
-  const element = h("section", { class: "card", hidden: true }, h("details", null, h("summary", null, h("h2", { class: "inline-title" }, "Server settings")), place));
+  const element = h("section", { class: "card", hidden: true, "aria-label": "Server settings" }, h("details", null, h("summary", null, h("h2", { class: "inline-title" }, "Server settings")), place));
   let told = "";
 
   function show(server) {

@@ -21,7 +21,7 @@ const SET = {
 };
 const CLEAR = {
   name: "clear-shadow",
-  label: "Clear",
+  label: "Clear the shadow",
   icon: "back",
   look: "",
   says: "Configuration and rollout say again what is copied.",

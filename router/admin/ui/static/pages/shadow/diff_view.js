@@ -26,7 +26,7 @@ const WORDS = { same: "the same", changed: "changed", removed: "only left", adde
  */
 export function diffView({ left, right, leftName, rightName }) {
   const { rows, cut, differing } = diffTexts(left, right);
-  const said = rows.length === 0 ? "Both are empty." : differing === 0 ? "Both say the same." : `${count(differing)} of ${count(rows.length)} lines differ.`;
+  const said = summary(rows, differing, left);
   const grid = h("div", { class: "diff", role: "table", "aria-label": `${leftName} beside ${rightName}. ${said}` });
   grid.append(h("div", { class: "diff-row diff-head", role: "row" }, h("div", { role: "columnheader" }, leftName), h("div", { role: "columnheader" }, rightName)));
   const rest = h("div", { class: "diff-more" });
@@ -57,6 +57,12 @@ export function diffView({ left, right, leftName, rightName }) {
     rows.length > 0 && grid,
     rest,
   );
+}
+
+function summary(rows, differing, left) {
+  if (rows.length === 0) return "Both are empty.";
+  if (differing > 0) return `Lines that differ: ${count(differing)} of ${count(rows.filter(({ continued }) => !continued).length)}.`;
+  return left.includes("[redacted]") ? "What is shown is the same; what is redacted may differ." : "Both say the same.";
 }
 
 /** Rows, with long equal stretches put together. */
@@ -98,8 +104,9 @@ function fold(rows) {
   }
 }
 
-function rowOf({ kind, left, right, leftLine, rightLine }) {
-  return h("div", { class: `diff-row diff-${kind}`, role: "row" }, cell(left, leftLine, kind, "left"), cell(right, rightLine, kind, "right"));
+function rowOf({ kind, left, right, leftLine, rightLine, continued }) {
+  const [numberLeft, numberRight] = continued ? ["⋮", "⋮"] : [leftLine, rightLine];
+  return h("div", { class: `diff-row diff-${kind}`, role: "row" }, cell(left, numberLeft, kind, "left"), cell(right, numberRight, kind, "right"));
 }
 
 function cell(spans, line, kind, side) {

@@ -39,9 +39,9 @@ function whole(pair) {
   return [
     h("div", { class: "facts" }, tag(...(VERDICTS[pair.verdict] ?? [pair.verdict])), fact("by rule", h("code", null, pair.rule)), fact("at", dateTime(pair.time)), fact("request", h("code", null, pair.requestId || "–")), generationFact(pair.generation)),
     requestPart(pair.request),
-    outcomes(sides),
-    findings(pair.shadow),
     answersPart(pair),
+    findings(pair.shadow),
+    outcomes(sides),
   ];
 }
 
@@ -95,7 +95,7 @@ function outcomes(sides) {
   const columns = [
     { title: "Side", cell: ([side]) => h("b", null, side) },
     { title: "Version", cell: ([, { version }]) => version },
-    { title: "Outcome", cell: ([, { outcome, reason }]) => (reason && reason !== outcome ? visible(`${outcome} (${reason})`) : outcome) },
+    { title: "Outcome", cell: ([, answer]) => ending(answer) },
     { title: "Status", class: "number", cell: ([, { status }]) => status ?? "–" },
     { title: "First byte", class: "number", cell: ([, answer]) => seconds(answer.firstByteSeconds) },
     { title: "First token", class: "number", cell: ([, answer]) => seconds(answer.firstTokenSeconds) },
@@ -103,6 +103,11 @@ function outcomes(sides) {
     { title: "Body", class: "number", cell: ([, { body }]) => bytes(body.length) },
   ];
   return table({ caption: "The answers", columns, rows: sides });
+}
+
+/** The reason beside the outcome, where it says more than the status does. */
+function ending({ outcome, reason, status }) {
+  return reason && reason !== outcome && reason !== String(status) ? visible(`${outcome} (${reason})`) : outcome;
 }
 
 function findings({ differences = [], error }) {

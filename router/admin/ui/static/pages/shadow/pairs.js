@@ -81,9 +81,9 @@ export function pairsPart({ api, path, name, may, query }) {
       { title: "Verdict", cell: ({ verdict: found }) => tag(...(VERDICTS[found] ?? [found])) },
       { title: "Differs in", cell: ({ differing, error }) => (error ? error : differing.join(", ") || "–") },
       { title: "Twin differs in", cell: ({ twinDiffering }) => (twinDiffering === null ? "no twin" : twinDiffering.join(", ") || "nothing") },
-      { title: "Rule", cell: ({ rule }) => h("code", null, rule) },
-      { title: "Versions", cell: ({ stable, shadow }) => `${stable} | ${shadow}` },
-      { title: "Request", cell: ({ requestId }) => h("code", null, requestId || "–") },
+      { title: "Rule", class: "wide-only", cell: ({ rule }) => h("code", null, rule) },
+      { title: "Versions", class: "wide-only", cell: ({ stable, shadow }) => `${stable} | ${shadow}` },
+      { title: "Request", class: "wide-only", cell: ({ requestId }) => h("code", null, requestId || "–") },
     ];
   }
 
@@ -138,7 +138,7 @@ export function pairsPart({ api, path, name, may, query }) {
   /** More pairs were compared than when the list was read. */
   function news({ pairs }) {
     if (pairs === undefined) return;
-    counted ??= pairs;
+    if (counted === null || pairs < counted) counted = pairs; // fewer: it was begun anew
     if (pairs === counted) return;
     const show = () => {
       pages = [null];
