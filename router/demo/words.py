@@ -45,6 +45,7 @@ def _plan(scenario: Scenario, stage: Stage) -> Iterator[str]:
 
 def _to_try(scenario: Scenario, stage: Stage) -> Iterator[str]:
     body = f'{{"model":"{scenario.model}","messages":[{{"role":"user","content":"hello"}}]}}'
+    yield f"Watch it in a browser: {stage.admin_url}/ui/#/routes/{scenario.route}"
     yield "Try in another terminal (-i shows x-model-version, the version that answered):"
     yield f"  curl -i {stage.traffic_url}{PATH} \\"
     yield f"    -d '{body}'"
