@@ -212,6 +212,8 @@ class DryRunDocument(Section):
     dry_run: bool
     generation: int
     """The newest generation."""
+    tag: str
+    """For `If-Match`: then it is done only if it would still do this."""
     changes: list[ShareDocument]
     before: StateDocument
     after: StateDocument

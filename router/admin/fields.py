@@ -22,6 +22,7 @@ from pydantic_core import core_schema
 
 from router.config.fields import Section, is_token
 from router.config.units import MAX_DURATION_S, parse_percent
+from router.controller.changes import Seen
 
 MAX_REASON: Final = 500
 MAX_KEY: Final = 255
@@ -166,7 +167,8 @@ Headers = Annotated[
 
 _WHOLE: Final = re.compile("[0-9]{1,16}", re.ASCII)
 _DECIMAL: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_SEEN_ONE: Final = r'(?:(?:W/)?"[0-9]{1,16}"|[0-9]{1,16})'
+_SEEN_TAG: Final = r"[0-9]{1,16}(?:-[0-9a-f]{12})?"
+_SEEN_ONE: Final = rf'(?:(?:W/)?"{_SEEN_TAG}"|{_SEEN_TAG})'
 _SEEN_PATTERN: Final = rf"^(?:\*|{_SEEN_ONE}(?: ?, ?{_SEEN_ONE})*)$"
 _SEEN: Final = re.compile(_SEEN_PATTERN, re.ASCII)
 _KEY_PATTERN: Final = rf"^[!-~]{{1,{MAX_KEY}}}$"
@@ -186,8 +188,10 @@ def _read_wait(value: object) -> float:
     return float(text)
 
 
-def _read_seen(value: object) -> int | None:
+def _read_seen(value: object) -> Seen | None:
     """If-Match (RFC 9110 §13.1.1); the newest of several generations counts.
+
+    A generation, or a dry run's `tag`, which knows the rollout's state as well.
 
     A weak tag is taken too: proxies weaken tags when they compress, and a generation stays the
     same whatever its bytes.
@@ -195,7 +199,9 @@ def _read_seen(value: object) -> int | None:
     text = str(value)
     if not _SEEN.fullmatch(text):
         raise ValueError('must name a generation that you have seen, like "7", or be *')
-    return max((int(number) for number in _WHOLE.findall(text)), default=None)
+    tags = (tag.partition("-") for tag in re.findall(_SEEN_TAG, text))
+    seen = (Seen(int(generation), state or None) for generation, _, state in tags)
+    return max(seen, key=lambda one: one.generation, default=None)
 
 
 def _read_key(value: object) -> str:
@@ -235,8 +241,8 @@ Wait = Annotated[
     PlainValidator(_read_wait),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_WAIT_S}),
 ]
-Seen = Annotated[
-    int | None,
+IfMatch = Annotated[
+    Seen | None,
     PlainValidator(_read_seen),
     WithJsonSchema({"type": "string", "pattern": _SEEN_PATTERN}),
 ]

@@ -8,6 +8,7 @@ from router.admin.fields import (
     Document,
     Flag,
     Headers,
+    IfMatch,
     InHeader,
     Key,
     Method,
@@ -16,7 +17,6 @@ from router.admin.fields import (
     Reason,
     RequestPath,
     Seconds,
-    Seen,
     Wait,
     Whole,
 )
@@ -51,8 +51,9 @@ class ChangeParameters(RouteParameters, WaitParameters):
 
     dry_run: Flag = False
     """Say what would change, and change nothing."""
-    if_match: Annotated[Seen, InHeader("If-Match")] = None
-    """The generation that you have seen (an ETag): 412 if the route has changed since."""
+    if_match: Annotated[IfMatch, InHeader("If-Match")] = None
+    """The generation that you have seen (an ETag): 412 if the route has changed since.  A dry run's
+    `tag` instead: 412 also if the rollout has gone on."""
     idempotency_key: Annotated[Key | None, InHeader("Idempotency-Key")] = None
     """Makes a repeated call do nothing again: it gets the first one's generation, for 24 hours."""
 

@@ -6,7 +6,8 @@ A decision refuses with a `RefusedError`; then nothing has happened.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -72,6 +73,25 @@ class NotReadyError(ConflictError):
     def __init__(self, message: str, endpoints: tuple[events.EndpointSeen, ...]) -> None:
         super().__init__(message)
         self.endpoints: Final = endpoints
+
+
+_state_encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
+
+
+class Seen(NamedTuple):
+    """What a caller has seen of a route: its generation, and its whole state (a `state_tag`).
+
+    Not everything is in a generation: a rollout that goes on to its next step need not move a
+    weight.  `state` is None where only what is served counts.
+    """
+
+    generation: int
+    state: str | None = None
+
+
+def state_tag(state: RouteState) -> str:
+    """Twelve hexadecimal digits that are others once anything about the state has changed."""
+    return blake2b(_state_encoder.encode(state), digest_size=6).hexdigest()
 
 
 class StaleGenerationError(RefusedError):

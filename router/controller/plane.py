@@ -31,6 +31,7 @@ from router.controller.changes import (
     Decided,
     Holding,
     KeyReusedError,
+    Seen,
     StaleGenerationError,
     UnknownRouteError,
     clear_shadow,
@@ -40,6 +41,7 @@ from router.controller.changes import (
     roll_back,
     set_shadow,
     set_weights,
+    state_tag,
     told,
 )
 from router.controller.chronicler import Chronicler
@@ -98,13 +100,13 @@ class Refusal:
 class Call:
     """One wish to change a route: whose, why, and under which conditions.
 
-    `seen` are generations that the caller has seen: if the route has changed since the newest of
-    them, nothing is done.  `key` makes a repeated call do nothing again.
+    `seen` is what the caller has seen of the route: if it has changed since, nothing is done.
+    `key` makes a repeated call do nothing again.
     """
 
     actor: Actor
     reason: str
-    seen: int | None = None
+    seen: Seen | None = None
     dry_run: bool = False
     key: RequestKey | None = None
 
@@ -442,7 +444,7 @@ class ControlPlane:
                 return Change(
                     generation=answered, route=name, before=state, after=state, repeated=True
                 )
-            self._check_seen(name, call.seen)
+            self._check_seen(name, state, call.seen)
             now = self.clock.wall()
             decision = decide(configured, state, now)
             if not call.dry_run:
@@ -468,16 +470,18 @@ class ControlPlane:
             raise KeyReusedError("this Idempotency-Key was used for another request")
         return generation
 
-    def _check_seen(self, name: str, seen: int | None) -> None:
+    def _check_seen(self, name: str, state: RouteState, seen: Seen | None) -> None:
         if seen is None:
             return
-        if seen > self.snapshot.generation:
-            raise StaleGenerationError(f"there is no generation {seen} yet")
-        if seen < self.touched(name):
+        if seen.generation > self.snapshot.generation:
+            raise StaleGenerationError(f"there is no generation {seen.generation} yet")
+        if seen.generation < self.touched(name):
             raise StaleGenerationError(
                 f"route {name} has changed in generation {self.touched(name)}, after the "
-                f"generation {seen} that you have seen"
+                f"generation {seen.generation} that you have seen"
             )
+        if seen.state not in (None, state_tag(state)):
+            raise StaleGenerationError(f"the rollout of route {name} has gone on since you looked")
 
     def _look_at_all(self, now: float) -> dict[str, Decided]:
         """What follows for every route; a fault in one of them is no hindrance to the others."""

@@ -239,6 +239,7 @@ class Exchange(Arrival):
                 large, body = body, b""
             data = b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (start, self._request_id, length, body)
         self._connection = connection
+        self._upstream_full = False  # an attempt before this one may have left it so
         connection.send(self, head.method, data, complete)
         if large:
             connection.send_body(large, complete=complete)
@@ -257,7 +258,8 @@ class Exchange(Arrival):
         else:
             self.deadline = now + plane.settings.body_timeout_s
             self._client.ask_for_body()
-            self._client.resume_reading()
+            if not self._upstream_full:
+                self._client.resume_reading()
         plane.observe_request_overhead(now - self.started_at)
 
     def copy_to(self, mirror: "Mirror") -> None:
@@ -460,6 +462,8 @@ class Exchange(Arrival):
         connection = self._connection
         assert connection is not None
         stale = connection.served > 0 and not connection.received
+        if stale and self._endpoint is not None:
+            self._endpoint.origin.pool.learn_stale(connection, self._sent_at)
         self._release()
         if self._first_byte_at:
             self.break_off(
@@ -518,6 +522,8 @@ class Exchange(Arrival):
 
     def on_drained(self, message: str) -> None:
         """The worker or the version ends: so must this exchange."""
+        if self.done:
+            return
         self._refuse(ErrorCode.DRAINING, message)
 
     def client_gone(self, status: int = CLIENT_GONE_STATUS) -> None:

@@ -362,7 +362,9 @@ class DataPlane:
         now = self.now()
         self.idle_due = now + self.settings.keep_alive_s
         for exchange in [each for each in self.active if each.deadline <= now]:
-            exchange.on_deadline()
+            # One that ends gives its place to another of these, which then is not due any more.
+            if not exchange.done and exchange.deadline <= now:
+                exchange.on_deadline()
         self._mirrors.tick(now)
         self._installer.tick(now)
         if self.outliers.due <= now:
@@ -372,14 +374,16 @@ class DataPlane:
         self._ticks += 1
         if self._ticks % _SWEEP_EVERY == 0:
             for connection in [each for each in self.connections if each.deadline <= now]:
-                connection.on_deadline()
+                if connection.deadline <= now:
+                    connection.on_deadline()
             for body in [each for each in self.bodies if each.deadline <= now]:
                 body.on_deadline()
             self._installer.sweep()
 
     def break_off_all(self) -> None:
         """The time to drain is over: what still runs ends with an error."""
-        for exchange in tuple(self.active):
+        # Those that wait first: else they would get the others' places, and be sent to be cut off.
+        for exchange in sorted(self.active, key=lambda each: each.version is not None):
             exchange.on_drained("the router is shutting down")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -422,7 +422,7 @@ class Installer:
         replaced += [route for name, route in old.routes.items() if name not in routes]
         for route in replaced:
             self._retire(route)
-        if replaced:
+        if replaced or routes.keys() != old.routes.keys():
             self._mirrors.keep(routes.keys())
             live = {(route.spec.name, name) for route in routes.values() for name in route.versions}
             self._recorders.forget(live)

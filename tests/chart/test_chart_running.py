@@ -87,6 +87,9 @@ def test_a_release_in_a_config_map_that_is_swapped_starts_and_the_probes_tell_th
             router.write_config(rendered(text.replace("release: v1", "release: v2"))[0])
             router.wait_until(lambda: weights(router) == {"v1": 50, "v2": 50})
             v1.kill()
+            router.wait_until(lambda: router.readiness()["warnings"] != [])
+            assert probe(manifests, "readinessProbe", router) == 0  # v2 still answers
+            v2.kill()
             router.wait_until(lambda: not router.readiness()["ready"])
             assert probe(manifests, "readinessProbe", router) != 0
             assert probe(manifests, "livenessProbe", router) == 0

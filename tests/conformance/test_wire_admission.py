@@ -264,3 +264,49 @@ async def test_a_request_that_has_waited_while_its_route_went_is_still_answered(
     assert (await first.read_answer()).status == 200
     await (await v1.next_call()).answer()
     assert (await second.read_answer()).status == 200
+
+
+async def test_who_is_let_in_at_the_moment_of_its_deadline_has_its_whole_time(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    """One tick ends the request before it; until then both were due.  Either may be looked at
+    first, so there are some rounds: it is let in and answered, or was refused, and never a 504.
+    """
+    v1 = await upstreams.start()
+    limits = Limits(max_in_flight=1, max_queue=2, queue_timeout_s=5)
+    parts = {"limits": limits, "timeouts": Timeouts(first_byte_s=5), "outlier": None}
+    router.install(route("chat", version("v1", v1), **parts))
+    for _ in range(8):
+        first, second = await queue(router, get("/first"), get("/second"))
+        await v1.next_call()
+        router.jump(6)
+        assert (await first.read_answer()).status == 504
+        answer = asyncio.ensure_future(second.read_answer())
+        next_call = asyncio.ensure_future(v1.next_call())
+        await asyncio.wait({answer, next_call}, return_when=asyncio.FIRST_COMPLETED)
+        let_in = next_call.done()
+        if let_in:
+            await next_call.result().answer()
+        else:
+            next_call.cancel()
+        assert (await answer).status == (200 if let_in else 503)
+        await router.wait_idle()
+
+
+async def test_who_waits_when_the_time_to_drain_is_over_is_never_sent(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    v1 = await install(router, upstreams, Limits(max_in_flight=6))
+    warm = await queue(router, *(get("/warm") for _ in range(6)))
+    for call in [await v1.next_call() for _ in warm]:
+        await call.answer()
+    for client in warm:
+        await client.read_answer()
+    router.install(route("chat", version("v1", v1), limits=Limits(max_in_flight=1, max_queue=9)))
+    clients = await queue(router, *(post(f"/{number}", b"x") for number in range(6)))
+    await v1.next_call()
+    router.plane.break_off_all()
+    answers = [await client.read_answer() for client in clients]
+    assert {answer.error["code"] for answer in answers} == {"draining"}
+    assert [answer.field("x-should-retry") for answer in answers[1:]] == ["true"] * 5
+    assert len(v1.requests) == len(warm) + 1

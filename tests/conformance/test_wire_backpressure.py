@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from router.snapshot import Limits, StickyKind, StickySource
 from tests.support.dataplanes import RunningDataPlane, route, version
 from tests.support.raw import RawClient, Wire, chunk, get, message, wait_settled
 from tests.support.sse import DONE, delta
@@ -219,3 +220,25 @@ async def test_fifty_megabytes_flow_both_ways_in_bounded_memory(
     assert back == received.hexdigest() == sender.digest.hexdigest()
     assert rss() - before < RSS_BOUND
     assert router.answers == {("chat", "v1", "stable", "200"): 1}
+
+
+async def test_a_body_that_was_looked_into_slows_down_with_the_model_server_as_well(
+    router: RunningDataPlane, v1: Upstream
+) -> None:
+    """What was held for the look fills the connection at once, before the rest is asked for."""
+    sticky = (StickySource(StickyKind.BODY, "user"),)
+    looks = Limits(max_inspect_bytes=512 * 1024)
+    router.install(route("chat", version("v1", v1), sticky=sticky, limits=looks))
+    client = await router.connect(buffer_bytes=SMALL)
+    await client.send(
+        message("POST /large HTTP/1.1", "Host: router.test", length_field(chunked=False))
+    )
+    sender = Sender(client, chunked=False)
+    sending = asyncio.ensure_future(sender.run())
+    call = await v1.next_call()
+    assert await wait_settled(lambda: sender.sent) < BOUND + looks.max_inspect_bytes
+    assert await digest_of(call.pieces(call.request.head)) == sender.digest.hexdigest()
+    await sending
+    await call.send(message("HTTP/1.1 200 OK", "Content-Length: 2", body=b"ok"))
+    call.finish()
+    assert (await client.read_answer()).body == b"ok"

@@ -279,3 +279,20 @@ async def test_an_empty_table_answers_404(router: RunningDataPlane, client: RawC
     answer = await client.ask(get())
     assert (answer.status, answer.error["code"]) == (404, "route_not_found")
     assert answer.field("x-router-generation") == "0"
+
+
+async def test_a_route_that_is_added_beside_the_others_is_counted(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    """After a change of another one: whose counts may be dropped was known since then."""
+    v1, v2 = await upstreams.named("v1"), await upstreams.named("v2")
+    router.install(two(v1, v2, 0))
+    changed = two(v1, v2, 5)
+    router.install(changed)
+    added = route("added", version("v1", v1), rules=(Rule(path="/added"),), order=1)
+    router.install(changed, added)
+    for _ in range(2):
+        assert (await client.ask(get("/added"))).status == 200
+        await router.wait_idle()
+        router.plane.recorder.series()
+    assert router.answers[("added", "v1", "stable", "200")] == 2

@@ -89,6 +89,11 @@ def running_demo(*options: str, stdout: int | None = None) -> Iterator[Demo]:
             demo.close()
 
 
+def children() -> set[psutil.Process]:
+    """Ours: other tests of this process may keep theirs."""
+    return set(psutil.Process().children())
+
+
 def alive(processes: list[psutil.Process], within_s: float = 0.0) -> list[psutil.Process]:
     _, left = psutil.wait_procs(processes, timeout=within_s)
     return left
@@ -146,12 +151,13 @@ def test_a_story_that_goes_otherwise_is_an_error() -> None:
     bad = (Act("v2", Action.ABORTED), Act("v3", Action.ABORTED))  # but v2 is good
     scenario = replace(CANARY, acts=bad, walk=(50, 100))
     out = Console(file=io.StringIO(), width=80)
+    others = children()
     with pytest.raises(StoryError, match=r"v2 ended with rollout\.promoted"):
         run(scenario, 24.0, out)
     assert isinstance(out.file, io.StringIO)
     assert "Story: NOT as it should be: v2 ended with rollout.promoted" in out.file.getvalue()
     assert "release: v3" not in out.file.getvalue()
-    assert psutil.Process().children() == []
+    assert children() == others
 
 
 def test_ctrl_c_pressed_twice_ends_it_as_well_as_once() -> None:
@@ -233,6 +239,8 @@ def _read(terminal: int) -> bytes:
 def test_what_cannot_start_is_one_clear_line_and_leaves_nothing(
     tmp_path: Path, scenario: Scenario, line: str
 ) -> None:
+    others = children()
+
     async def start() -> None:
         async with staged(scenario, tmp_path):
             raise AssertionError("it started")
@@ -240,4 +248,4 @@ def test_what_cannot_start_is_one_clear_line_and_leaves_nothing(
     with pytest.raises(StartError, match=line) as raised:
         asyncio.run(start())
     assert "\n" not in str(raised.value)
-    assert psutil.Process().children() == []
+    assert children() == others

@@ -187,8 +187,6 @@ class Connection(asyncio.Protocol):
         if user is None:
             return
         self.user = None
-        if self.served and not self.received:
-            self._pool.learn_close(self)  # it was closing already when the request was written
         if exc is None and self._head_seen and self._remaining == _UNTIL_CLOSE:
             user.on_response_body(b"", None, True)
         else:

@@ -18,6 +18,8 @@ from router.tls import TlsError
 
 SWEEP_S: Final = 0.5
 MAX_IDLE: Final = 1024
+STALE_WITHIN_S: Final = 0.05
+"""So soon the end of an idle connection is noticed that was under way when it was used."""
 
 
 class ConnectUser(Protocol):
@@ -150,9 +152,18 @@ class Pool:
             self.learn_close(connection)  # those that we close do not stand there any more
 
     def learn_close(self, connection: Connection) -> None:
-        """The server has closed a connection while it was idle, or just taken."""
+        """The server has closed a connection while it was idle."""
         now = self._now()
         self.idle_time.closed(now - connection.idle_since, now)
+
+    def learn_stale(self, connection: Connection, sent_at: float) -> None:
+        """A connection was lost without an answer to a request sent then (monotonic time, s).
+
+        Only at once it was closing when the request was written; later the server has died at it.
+        """
+        now = self._now()
+        if now - sent_at < STALE_WITHIN_S:
+            self.idle_time.closed(sent_at - connection.idle_since, now)
 
     def sweep(self) -> None:
         """Close what has been idle for too long; the oldest stand first."""

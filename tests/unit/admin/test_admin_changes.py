@@ -11,6 +11,7 @@ import pytest
 
 from router.admin.intake import MAX_BODY_BYTES
 from router.audit.entry import Entry
+from router.controller.changes import state_tag
 from router.link.server import Applied
 from router.store.base import Commit, StoreUnavailableError
 from router.store.memory import MemoryStore
@@ -404,6 +405,7 @@ async def test_a_dry_run_tells_the_difference_and_changes_nothing(admin: Admin) 
     assert response.json() == {
         "dryRun": True,
         "generation": 1,
+        "tag": f"1-{state_tag(admin.plane.states['chat'])}",
         "changes": [
             {"version": "v1", "before": 100.0, "after": 95.0},
             {"version": "v2", "before": 0.0, "after": 5.0},

@@ -285,3 +285,30 @@ async def test_a_run_of_another_release_hides_no_other(measured: Admin) -> None:
     old = (await measured.call("GET", "/analysis-runs/old-1")).json()
     assert (old["phase"], old["finished"], old["metrics"]) == ("Successful", 2.0, [])
     assert "another release" in old["message"]
+
+
+# -- what was seen -----------------------------------------------------------------------------
+
+
+async def test_a_command_that_somebody_looked_at_is_refused_once_the_rollout_has_gone_on(
+    paused: Admin,
+) -> None:
+    """Steps that move no weight make no generation; a promote would skip what nobody has seen."""
+    looked = (await say(paused, "promote", query="?dryRun=true")).json()
+    await say(paused, "resume")
+    await settle(paused)
+    assert (await see(paused))["step"] == 3
+    assert paused.plane.touched("walk") <= looked["generation"]
+    late = await say(paused, "promote", headers={"if-match": f'"{looked["tag"]}"'})
+    assert (late.status_code, late.json()["type"]) == (412, "urn:inference-router:stale")
+    assert "has gone on since you looked" in late.json()["detail"]
+    assert (await see(paused))["step"] == 3
+
+
+async def test_a_command_that_somebody_looked_at_is_done_while_nothing_has_changed(
+    paused: Admin,
+) -> None:
+    looked = (await say(paused, "promote", query="?dryRun=true")).json()
+    await settle(paused)
+    answer = await say(paused, "promote", headers={"if-match": f'"{looked["tag"]}"'})
+    assert answer.status_code == 200

@@ -20,7 +20,12 @@ from router.rollouts.phases import Phase
 from router.rollouts.rollout import Rollout, WarmupRef
 from router.rollouts.stage import Stage
 from router.rollouts.state import RouteState
-from tests.support.certificates import ServerCertificate, server_certificate
+from tests.support.certificates import (
+    Authority,
+    ServerCertificate,
+    server_certificate,
+    server_context,
+)
 from tests.support.raw import message, wait_until
 from tests.support.upstreams import (
     Call,
@@ -440,12 +445,15 @@ async def test_a_certificate_is_verified_unless_the_version_says_otherwise(
 async def test_our_own_certificate_is_shown_to_a_server_that_wants_one(
     warmups: Warmups, tmp_path: Path
 ) -> None:
-    certificate = server_certificate(tmp_path, "127.0.0.1")
-    certificate.context.verify_mode = ssl.CERT_REQUIRED
-    certificate.context.load_verify_locations(certificate.ca_file)
-    own = str(tmp_path / "server.pem")
-    async with secure_server(certificate) as (port, _):
-        tls = {"caFile": str(certificate.ca_file), "certificateFile": own, "keyFile": own}
+    authority = Authority(tmp_path)
+    server = server_context(authority.issue("server", "127.0.0.1"), clients=authority)
+    own = authority.issue("client", "client")
+    async with secure_server(ServerCertificate(authority.file, server)) as (port, _):
+        tls = {
+            "caFile": str(authority.file),
+            "certificateFile": own.certificate,
+            "keyFile": own.key,
+        }
         url = f"https://127.0.0.1:{port}"
         assert (await outcome(warmups, route(url, version={"tls": tls}))).ok
 

@@ -74,7 +74,7 @@ export function openCommand({ api, name, path, command, found, onDone }) {
     try {
       const answer = await call({ dryRun: true });
       if (mine !== asked) return;
-      seen = answer.generation;
+      seen = answer.tag;
       confirm.disabled = false;
       replace(preview, previewOf(answer, found().route));
     } catch (refusal) {
@@ -84,7 +84,7 @@ export function openCommand({ api, name, path, command, found, onDone }) {
 
   function refuse(refusal, said) {
     forget();
-    replace(preview, h("p", { class: "muted" }, said));
+    replace(preview, said && h("p", { class: "muted" }, said));
     replace(refused, problemNotice(refusal));
     again.hidden = false;
   }
@@ -96,19 +96,24 @@ export function openCommand({ api, name, path, command, found, onDone }) {
       reason.focus();
       return;
     }
-    const generation = seen;
+    const tag = seen;
     confirm.disabled = true;
     try {
-      const answer = await call({ ifMatch: generation });
+      const answer = await call({ ifMatch: tag });
       box.close();
       onDone(command, answer);
     } catch (refusal) {
-      const lost = refusal.away || refusal.status === 0 || refusal.status === 503;
-      refuse(refusal, lost ? "Nobody can tell whether it was made: look before you repeat it." : "It was refused; nothing was changed.");
+      refuse(refusal, whatWasMade(refusal));
     }
   }
 
   box.open();
   (chooser.first ?? reason).focus();
   look_();
+}
+
+/** What is certain after a command that has failed; a 404 says itself what is not there. */
+function whatWasMade({ status }) {
+  if (status === 0 || status >= 500) return "Nobody can tell whether it was made: look before you repeat it.";
+  return status === 404 ? null : "It was refused; nothing was changed.";
 }
