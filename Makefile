@@ -59,7 +59,7 @@ format: .venv/.installed
 
 test: lint .venv/bin/helm
 	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus chromium:chromium
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal --durations=30 $(TESTS)
 
 bench-control: .venv/.installed
 	$(BIN)/python -m loadtests.control $(BENCH)

@@ -58,6 +58,8 @@ class Section(BaseModel):
         alias_generator=to_camel,
         allow_inf_nan=False,
         use_attribute_docstrings=True,
+        # Built when first used: most processes and commands use few of them (0.5 s at each start).
+        defer_build=True,
     )
 
     hints: ClassVar[Mapping[str, str]] = {}

@@ -27,8 +27,8 @@ from tests.support.routers import document, running_router
 
 EXAMPLES: Final = int(os.environ.get("API_EXAMPLES", "0"))
 """Calls of an operation in a search by `make fuzz`; 0: the few of a test run."""
-OF_ADMIN: Final = EXAMPLES or 12
-OF_OTHERS: Final = EXAMPLES or 3
+OF_ADMIN: Final = EXAMPLES or 6
+OF_OTHERS: Final = EXAMPLES or 2
 
 BODIES: Final = {
     "Weights": {"weights": {"v1": 95, "v2": 5}, "reason": "an example"},

@@ -90,6 +90,53 @@ def test_who_signs_out_is_asked_for_a_token_and_has_no_cookie_left(
     expect(page.get_by_label("Token")).to_be_visible()
 
 
+def test_a_sign_out_that_nobody_answers_is_told_and_keeps_the_session(
+    come: Come, console: Console
+) -> None:
+    page = come("viewer").page
+    page.route("**/ui/logout", lambda call: call.abort())
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("alert")).to_contain_text("not signed out: the admin port does not")
+    expect(page.get_by_role("link", name="told")).to_be_visible()
+    page.unroute("**/ui/logout")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_login_whose_cookie_is_not_kept_says_so_even_if_control_was_away_in_between(
+    come: Come, console: Console
+) -> None:
+    page = console.open(come(), "/")
+    expect(page.get_by_label("Token")).to_be_visible()
+    page.route("**/ui/login", lambda call: call.fulfill(status=204))  # and no cookie
+    page.route("**/api/v1/session", lambda call: call.abort(), times=1)
+    sign_in(page, SECRETS["viewer"])
+    expect(page.get_by_role("main")).to_contain_text("Control is away")
+    expect(page.get_by_role("alert")).to_contain_text("allow cookies of this site")
+    page.unroute("**/ui/login")
+    sign_in(page, SECRETS["viewer"])
+    expect(page.get_by_role("heading", name="Routes")).to_be_visible()
+
+
+def test_a_dialog_ends_with_its_page_and_with_its_session(come: Come, console: Console) -> None:
+    visitor = come("operator", "/routes/told")
+    page = visitor.page
+    dialog = page.get_by_role("dialog")
+    opener = page.get_by_role("button", name="Set weights")
+    opener.click()
+    expect(dialog).to_be_visible()
+    page.evaluate("location.hash = '#/routes/twins'")
+    expect(page.get_by_role("heading", name="twins", level=1)).to_be_visible()
+    expect(dialog).to_have_count(0)
+    opener.click()
+    expect(dialog).to_be_visible()
+    visitor.context.clear_cookies()
+    dialog.get_by_label("v1 stable").fill("75")  # which asks for a dry run
+    expect(page.get_by_label("Token")).to_be_focused()
+    expect(dialog).to_have_count(0)
+
+
 def test_a_withdrawn_token_brings_the_login_and_the_reason(come: Come, console: Console) -> None:
     visitor = come("guest")
     page = visitor.page

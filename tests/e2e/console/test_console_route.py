@@ -168,6 +168,17 @@ def test_a_command_that_is_not_possible_any_more_is_refused_in_its_place_with_a_
     expect(button(now(page), "Resume")).to_have_count(0)
 
 
+def test_a_command_whose_answer_is_lost_is_not_called_refused(come: Come, console: Console) -> None:
+    page = come("operator", "/routes/late").page
+    dialog = prepare(page, "Set weights")
+    expect(button(dialog, "Set weights")).to_be_enabled()
+    page.route(re.compile(r"/routes/late/weights$"), lambda call: call.fulfill(status=500))
+    button(dialog, "Set weights").click()
+    expect(dialog).to_contain_text("Nobody can tell whether it was made")
+    expect(dialog).not_to_contain_text("nothing was changed")
+    expect(button(dialog, "Set weights")).to_be_disabled()
+
+
 def test_two_browsers_see_the_same_after_one_of_them_has_acted(
     come: Come, console: Console
 ) -> None:

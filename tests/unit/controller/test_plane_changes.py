@@ -14,6 +14,7 @@ from router.config import Config
 from router.controller.changes import (
     ConflictError,
     KeyReusedError,
+    Seen,
     StaleGenerationError,
     UnknownRouteError,
 )
@@ -127,17 +128,17 @@ async def test_the_same_weights_again_make_no_generation_but_an_entry(control: C
 
 
 async def test_who_has_seen_an_older_state_of_the_route_changes_nothing(control: Control) -> None:
-    await control.set(seen=1)
+    await control.set(seen=Seen(1))
     with pytest.raises(StaleGenerationError, match="changed in generation 2"):
-        await control.set(seen=1)
+        await control.set(seen=Seen(1))
     with pytest.raises(StaleGenerationError, match="no generation 9"):
-        await control.set(seen=9)
+        await control.set(seen=Seen(9))
     assert control.plane.snapshot.generation == 2
 
 
 async def test_a_change_of_another_route_is_no_hindrance(control: Control) -> None:
     await control.set("embed")
-    assert await control.set(seen=1) == 3
+    assert await control.set(seen=Seen(1)) == 3
 
 
 async def test_a_repeated_call_is_answered_again_and_does_nothing(control: Control) -> None:

@@ -167,9 +167,15 @@ function turn(next) {
 
 function pause(ms, ended) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const now = () => (clearTimeout(timer), resolve());
-    ended.addEventListener("abort", now, { once: true });
-    window.addEventListener("online", now, { once: true });
+    const over = new AbortController();
+    const timer = setTimeout(now, ms);
+    ended.addEventListener("abort", now, { signal: over.signal });
+    window.addEventListener("online", now, { signal: over.signal });
+
+    function now() {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    }
   });
 }

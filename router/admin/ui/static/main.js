@@ -18,7 +18,7 @@ import * as api from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
-import { problemNotice, tag } from "./ui.js";
+import { notice, problemNotice, tag } from "./ui.js";
 
 const PAGES = [
   { pattern: /^\/$/, nav: "overview", load: () => import("./pages/overview.js") },
@@ -43,17 +43,21 @@ let session = null;
 let mounted = null;
 let visit = 0;
 let asking = false;
+/** A token was taken, and no session was read since. */
+let entered = false;
 
 async function begin() {
   try {
     session = await api.get("session");
   } catch (problem) {
     if (problem.status === 401) return;
+    asking = false; // the login is replaced: a 401 has to bring it again
+    leave();
     replace(main, problemNotice(problem));
     setTimeout(begin, RETRY_MS);
     return;
   }
-  asking = false;
+  asking = entered = false;
   showTools();
   live.start();
   await go();
@@ -103,6 +107,7 @@ async function show(load, more) {
   } catch (problem) {
     if (mine !== visit) return;
     console.error(problem);
+    leave();
     const again = { type: "button", class: "button", on: { click: () => location.reload() } };
     replace(main, problemNotice(problem), h("button", again, "Load the page again"));
   }
@@ -122,9 +127,11 @@ function contextOf(more) {
   };
 }
 
+/** A dialog is its page's: none outlives the page, or the session. */
 function leave() {
   mounted?.unmount?.();
   mounted = null;
+  for (const open of document.querySelectorAll("dialog[open]")) open.close();
 }
 
 // -- who is there -----------------------------------------------------------------------------
@@ -132,16 +139,33 @@ function leave() {
 function askForToken() {
   if (asking) return; // several calls were refused at once: what is typed is kept
   asking = true;
-  const ended = session !== null;
+  const why = session !== null ? "ended" : entered ? "unkept" : null;
   session = null;
+  entered = false;
   live.stop();
   showNav(null);
   showTools();
-  show(() => import("./pages/login.js"), { ended, done: begin });
+  show(() => import("./pages/login.js"), { why, done: enter });
 }
 
+async function enter() {
+  entered = true;
+  asking = false; // a 401 is news again: the login says why
+  await begin();
+}
+
+const signOutPlace = h("div", { role: "presentation" });
+
 async function signOut() {
-  await api.logout().catch(() => {});
+  try {
+    await api.logout();
+  } catch (problem) {
+    if (problem.status !== 401) {
+      const said = `You are not signed out: ${problem.detail || problem.title}`;
+      main.prepend(replace(signOutPlace, notice("problem", said, h("p", { class: "remedy" }, "The session goes on: try again."))));
+      return;
+    }
+  }
   session = null;
   location.hash = "#/";
   askForToken();

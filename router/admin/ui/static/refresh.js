@@ -14,7 +14,8 @@ const BETWEEN_MS = 1_000;
  * @param {(problem: Error, age: ?number) => void} how.onProblem  `age`: seconds since the last
  *   success, null: there was none
  * @param {Object} how.live
- * @param {(news: Object) => boolean} [how.matters]  which events call for a read; all without it
+ * @param {(news: Object) => boolean} [how.matters]  which events call for a read; all without it.
+ *   It hears every event; `hello` and `reset` call for one whatever it says: some may be missing
  * @param {number} [how.every]  seconds between reads without an event; 0: none
  * @returns {{now: () => Promise<void>, soon: () => void, stop: () => void}}
  */
@@ -63,7 +64,8 @@ export function refresher({ read, show, onProblem, live, matters = () => true, e
   const onVisible = () => document.visibilityState === "visible" && soon();
   const slowly = every > 0 ? setInterval(onVisible, every * 1000) : null;
   const leave = live.subscribe((news) => {
-    if (["hello", "reset"].includes(news.kind) || matters(news)) soon();
+    const wanted = matters(news);
+    if (wanted || ["hello", "reset"].includes(news.kind)) soon();
   });
   document.addEventListener("visibilitychange", onVisible);
 

@@ -6,9 +6,14 @@
 import { h, replace } from "../dom.js";
 import { notice, problemNotice } from "../ui.js";
 
-/** @param {Object} context  `ended`: a session has ended; `done`: called after a login */
-export function mount({ api, ended, done }) {
-  const said = h("div", null, ended && notice("info", "The session has ended: the token expired or was withdrawn."));
+const REASONS = {
+  ended: () => notice("info", "The session has ended: the token expired or was withdrawn."),
+  unkept: () => notice("problem", "The token was right, but the browser did not send the session that it got: allow cookies of this site, then sign in again."),
+};
+
+/** @param {Object} context  `why`: "ended", "unkept" or null; `done`: called after a login */
+export function mount({ api, why, done }) {
+  const said = h("div", null, REASONS[why]?.());
   const token = h("input", {
     id: "token",
     name: "token",

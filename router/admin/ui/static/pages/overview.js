@@ -38,15 +38,22 @@ export function mount({ api, live, query }) {
     history.replaceState(null, "", text ? `#/?search=${encodeURIComponent(text)}` : "#/");
     fresh.soon();
   });
-  const head = h("div", { class: "page-head" }, h("h1", null, "Routes"), h("span", { class: "grow" }), search);
+  const head = h("div", { class: "page-head" }, h("h1", null, "Routes"), h("span", { class: "grow" }), search.element);
   const element = h("div", { class: "page" }, head, facts, problems, list, pages);
   let wanted = { search: query.get("search") ?? "", after: null, before: [] };
   let table = null;
 
   const fresh = refresher({
     live,
-    read: () => api.get("overview", { search: wanted.search, after: wanted.after, limit: LIMIT }),
-    show(found) {
+    read: async () => {
+      const asked = wanted;
+      return { asked, found: await api.get("overview", { search: asked.search, after: asked.after, limit: LIMIT }) };
+    },
+    show({ asked, found }) {
+      if (asked !== wanted) {
+        fresh.soon(); // somebody has searched or turned the page meanwhile
+        return;
+      }
       replace(problems, found.ready ? null : notReady(found.reasons));
       replace(facts, factsOf(found));
       showRoutes(found);
@@ -78,7 +85,9 @@ export function mount({ api, live, query }) {
   function pagesOf(found) {
     if (found.next === null && wanted.before.length === 0) return null;
     const first = wanted.before.length * LIMIT + 1;
+    const shown = wanted;
     const turn = (next) => {
+      if (shown !== wanted) return; // another list is on its way: its pages are other ones
       wanted = { ...wanted, ...next };
       fresh.now().then(() => window.scrollTo(0, 0));
     };
@@ -90,7 +99,14 @@ export function mount({ api, live, query }) {
   }
 
   fresh.now();
-  return { element, title: "Overview", unmount: fresh.stop };
+  return {
+    element,
+    title: "Overview",
+    unmount() {
+      search.stop();
+      fresh.stop();
+    },
+  };
 }
 
 function searchField(text, onText) {
@@ -99,7 +115,8 @@ function searchField(text, onText) {
     clearTimeout(timer);
     timer = setTimeout(() => onText(event.target.value.trim()), TYPING_MS);
   };
-  return h("input", { type: "search", value: text, placeholder: "Find a route", "aria-label": "Find a route", on: { input: typed } });
+  const element = h("input", { type: "search", value: text, placeholder: "Find a route", "aria-label": "Find a route", on: { input: typed } });
+  return { element, stop: () => clearTimeout(timer) };
 }
 
 function factsOf({ generation, ready, total, workers }) {

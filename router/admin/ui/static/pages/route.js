@@ -43,7 +43,7 @@ export function mount(context) {
   const fresh = refresher({
     live,
     matters({ kind, route }) {
-      const ours = route === name || kind === "config";
+      const ours = route === name || ["config", "hello", "reset"].includes(kind);
       if (ours) reads.forget();
       return ours || kind === "generation";
     },

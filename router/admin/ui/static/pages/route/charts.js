@@ -22,7 +22,7 @@ const CHARTS = [
   { key: "p99", title: "Latency p99", unit: "time to the whole answer", format: seconds },
   { key: "ttftP99", title: "TTFT p99", unit: "time to the first token", format: seconds },
   { key: "requestRate", title: "Requests", unit: "a second", format: rate },
-  { key: "tokensPerSecond", title: "Tokens", unit: "a second of one stream", format: tokens },
+  { key: "tokensPerSecond", title: "Tokens", unit: "a second, all requests together", format: tokens },
 ];
 
 /**

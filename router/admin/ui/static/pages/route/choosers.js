@@ -9,6 +9,7 @@ import { h } from "../../dom.js";
 import { percent } from "../../format.js";
 import { versionLabel } from "../../ui.js";
 import { others } from "./commands.js";
+import { stableFirst } from "./now.js";
 
 const EXPIRIES = [[600, "in 10 minutes"], [3_600, "in 1 hour"], [28_800, "in 8 hours"], [null, "when they are released"]];
 
@@ -34,7 +35,7 @@ function versionChooser(names, proposed, onChange) {
 }
 
 function weightsChooser({ versions }, onChange) {
-  const fields = versions.map((version, index) => shareField(version, index, changed));
+  const fields = stableFirst(versions).map((version, index) => shareField(version, index, changed));
   const total = h("p", { class: "hint", role: "status" });
   const expiry = h("select", { id: "expires", on: { change: onChange } }, EXPIRIES.map(([value, text]) => h("option", { value: value ?? "" }, text)));
   const element = h(

@@ -18,13 +18,14 @@ export function nowPart() {
       h("div", { class: "now-line" }, badge(rollout.phase), sentence(rollout, runs)),
       reason(rollout, runs, entries),
       route.override && notice("warning", `Weights are ${heldText(route.override)}`),
-      h("div", { class: "big" }, weightBar(ordered(versions))),
+      h("div", { class: "big" }, weightBar(stableFirst(versions))),
     );
   };
   return { element, show };
 }
 
-function ordered(versions) {
+/** In the order of the bar. */
+export function stableFirst(versions) {
   return [...versions].sort((a, b) => (b.role === "stable") - (a.role === "stable"));
 }
 

@@ -42,17 +42,20 @@ function kept(ms, ask) {
   let answer = null;
   let asked = "";
   let since = -Infinity;
+  let forgotten = 0;
   return {
     async read(question) {
       const key = JSON.stringify(question);
       if (answer === null || key !== asked || performance.now() - since > ms) {
-        since = performance.now();
+        const [began, before] = [performance.now(), forgotten];
         answer = await ask(question);
+        since = before === forgotten ? began : -Infinity; // what happened during the read may be missing
         asked = answer.problem ? "" : key; // what has failed is asked again the next time
       }
       return answer;
     },
     forget() {
+      forgotten += 1;
       since = -Infinity;
     },
   };

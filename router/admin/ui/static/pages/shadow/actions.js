@@ -34,7 +34,7 @@ const CLEAR = {
  * @returns {{element: HTMLElement, show: (found: Object) => void}}
  */
 export function shadowActions({ api, name, path, onDone }) {
-  const buttons = h("div", { class: "actions", role: "group", "aria-label": "Actions" });
+  const buttons = h("div", { class: "row", role: "group", "aria-label": "Actions" });
   const outcome = h("div", { role: "presentation" });
   const element = h("div", { class: "stack-gap" }, buttons, outcome);
   let found = null;

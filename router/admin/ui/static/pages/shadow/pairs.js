@@ -25,6 +25,7 @@ export function pairsPart({ api, path, name, may, query }) {
   let counted = null;
   let asked = 0;
   let open = null;
+  let stopped = false;
 
   const filter = h("div", { class: "segmented", role: "group", "aria-label": "Verdict" });
   element.append(h("div", { class: "card-head" }, h("h2", { id: "pairs-title" }, "Recorded pairs"), fresh, filter, exportLink()), place);
@@ -95,7 +96,7 @@ export function pairsPart({ api, path, name, may, query }) {
   function look(id) {
     open?.close();
     remember({ pair: id });
-    open = openPair({ api, path, id, onClose: () => remember({ pair: null }) });
+    open = openPair({ api, path, id, onClose: () => stopped || remember({ pair: null }) });
   }
 
   /** The address says what is seen, so that it can be handed on; nothing is read anew for it. */
@@ -149,6 +150,7 @@ export function pairsPart({ api, path, name, may, query }) {
 
   function stop() {
     asked += 1;
+    stopped = true; // the address is the next page's by now, or is kept for after a login
     open?.close();
   }
 
