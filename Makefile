@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
-# One more than there are cores, for tests of whole routers mostly wait; four at most.
-TEST_PROCESSES ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 4 ? n : 4 )))
+# Two more than there are cores, for tests of whole routers mostly wait; four at most.
+TEST_PROCESSES ?= $(shell n=$$(( $$(nproc) + 2 )); echo $$(( n < 4 ? n : 4 )))
 
 .PHONY: help demo test lint format bench bench-peers bench-control bench-edge loadtest chaos fuzz clean
 .PHONY: lock audit changelog dist image test-container
