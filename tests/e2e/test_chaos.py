@@ -10,7 +10,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 DEADLINE_S: Final = 240.0
-LOAD: Final = ("--seconds", "15", "--rate", "60", "--streams", "30", "--seed", "1")
+LOAD: Final = ("--seconds", "10", "--rate", "40", "--streams", "15", "--seed", "1")
 
 
 def test_one_endpoint_that_breaks_at_random_costs_no_request_that_had_not_begun(
