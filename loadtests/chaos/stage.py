@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import IO, Any, Final
 import yaml
 
 from loadtests.chaos.asks import FAULTY
-from loadtests.scenarios.stage import Child, Stage, end, ending_with_us
+from loadtests.scenarios.child import Child, running
+from loadtests.scenarios.stage import Stage
 
 ROUTE: Final = "chat"
 WORKERS: Final = 2
@@ -63,7 +63,7 @@ def staged(folder: Path, seed: int) -> Iterator[tuple[Stage, FaultProxyProcess]]
     with ExitStack() as stack:
 
         def run(name: str, *command: str) -> Child:
-            return stack.enter_context(_running(name, command, folder))
+            return stack.enter_context(running(name, command, folder, subprocess.PIPE))
 
         engines = {
             name: run(name, "router", "mock-engine", "--name", name, *_ENGINE) for name in ENGINES
@@ -107,28 +107,6 @@ def configuration(urls: Sequence[str], folder: Path) -> dict[str, Any]:
             }
         ],
     }
-
-
-@contextmanager
-def _running(name: str, command: Sequence[str], folder: Path) -> Iterator[Child]:
-    log = folder / f"{name}.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            bufsize=0,  # a line is read byte by byte, nothing may be held back
-            start_new_session=True,  # Ctrl-C is ours to handle, and ends it through `end`
-            preexec_fn=ending_with_us(),
-        )
-    try:
-        yield Child(name, process, log)
-    finally:
-        end(process)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 def _write(pipe: IO[bytes], order: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ class Scale:
 
     slow_connections: int = 500
     slow_s: int = 14
+    slow_rounds: int = 3
     live_rate: float = 100.0
     live_s: float = 10.0
     gone_samples: int = 200
@@ -30,6 +31,7 @@ FULL = Scale()
 SMOKE = Scale(
     slow_connections=20,
     slow_s=4,
+    slow_rounds=1,
     live_rate=20.0,
     live_s=1.0,
     gone_samples=2,

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
+from loadtests.scenarios.child import end, ending_with_us
 from loadtests.scenarios.counters import read_metrics, readings
 from loadtests.scenarios.errors import LoadTestError
 from loadtests.scenarios.figures import Figures
@@ -41,7 +42,7 @@ from loadtests.scenarios.plan import (
     Plan,
 )
 from loadtests.scenarios.profiles import PROFILES, fitted
-from loadtests.scenarios.stage import Stage, end, ending_with_us, staged
+from loadtests.scenarios.stage import Stage, staged
 from loadtests.scenarios.summary import Run, summary
 from loadtests.scenarios.thresholds import DEFAULT_FILE, Thresholds, load_thresholds
 

@@ -10,6 +10,7 @@ import pytest
 
 from router.snapshot import HeaderCondition, HeaderRoute, Limits, Route, Rule, Timeouts
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
+from tests.support.endings import end_call
 from tests.support.raw import RawClient, get, post, wait_until
 from tests.support.upstreams import Upstream, Upstreams, naming
 
@@ -167,26 +168,7 @@ async def _end(router: RunningDataPlane, client: RawClient, v1: Upstream, end: s
     await client.send(post("/x", b"x"))
     call = await v1.next_call()
     await call.read_request()
-    if end == "client gone":
-        client.reset()
-        await call.wait_closed()
-    elif end == "reset":
-        call.reset()
-    elif end == "broken":
-        await call.send(b"nonsense\r\n\r\n")
-    elif end == "timeout":
-        router.jump(121)
-        assert (await client.read_answer()).status == 504
-    elif "stream" in end:
-        await call.start(stream=True)
-        await client.read_head()
-        if end == "truncated stream":
-            await call.send_chunk(b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n')
-            call.close()
-        else:
-            client.reset()
-    else:
-        await call.answer(status="200 OK" if end == "answered" else "503 Busy")
+    await end_call(router, client, call, end)
     await router.wait_idle()
     call.finish()
 

@@ -10,6 +10,7 @@ import pytest
 
 from router.snapshot import BreakerLimits, Circuit, HeaderCondition, HeaderRoute, Limits, Version
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
+from tests.support.endings import end_call
 from tests.support.raw import RawClient, get, post, wait_until
 from tests.support.upstreams import Call, Upstream, Upstreams, failing, naming
 
@@ -186,7 +187,7 @@ async def test_whatever_ends_a_request_gives_its_versions_place_back(
     await client.send(post("/x", b"x"))
     call = await v1.next_call()
     await call.read_request()
-    await _end(router, client, call, end)
+    await end_call(router, client, call, end)
     await router.wait_idle()
     call.finish()
     assert in_flight(router) == 0
@@ -194,26 +195,6 @@ async def test_whatever_ends_a_request_gives_its_versions_place_back(
     again = await router.connect()
     for _ in range(3):
         assert (await again.ask(get())).status == 200
-
-
-async def _end(router: RunningDataPlane, client: RawClient, call: Call, end: str) -> None:
-    """Have one request end in this way."""
-    if end == "client gone":
-        client.reset()
-        await call.wait_closed()
-    elif end == "reset":
-        call.reset()
-    elif end == "broken":
-        await call.send(b"nonsense\r\n\r\n")
-    elif end == "timeout":
-        router.jump(121)
-        assert (await client.read_answer()).status == 504
-    elif "stream" in end:
-        await call.start(stream=True)
-        await client.read_head()
-        client.reset()
-    else:
-        await call.answer(status="200 OK" if end == "answered" else "503 Busy")
 
 
 # -- when the table changes ----------------------------------------------------------------------

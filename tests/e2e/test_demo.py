@@ -166,7 +166,7 @@ def test_ctrl_c_pressed_twice_ends_it_as_well_as_once() -> None:
         children = demo.descendants()
         time.sleep(1)  # so that there is something to sum up
         demo.process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
+        time.sleep(0.1)  # two signals at once would be one
         demo.process.send_signal(signal.SIGINT)
         assert demo.wait_ended() == 0
         assert "0 failed; the router counted" in demo.said

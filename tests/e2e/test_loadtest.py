@@ -146,7 +146,7 @@ def test_a_signal_ends_every_process(tmp_path: Path) -> None:
         deadline = time.monotonic() + DEADLINE_S
         while not (tmp_path / "locust.log").exists():
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.05)  # polled: a folder tells nobody what it got
         started = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(signal.SIGTERM)
         assert running.wait(DEADLINE_S) == 130

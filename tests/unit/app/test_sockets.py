@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from router.app.sockets import listen
+from router.app.sockets import UNSENT_BYTES, listen
 from router.errors import ConfigError
 
 
@@ -35,6 +35,23 @@ def test_a_connection_whose_peer_takes_nothing_ends_with_the_write_timeout_in_th
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+    listening.close()
+
+
+def test_the_kernel_holds_little_for_a_client_that_reads_nothing() -> None:
+    listening = listen("server.listen", "127.0.0.1", 0)
+    listener = listening.sockets[0]
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.setblocking(False)
+            taken = 0
+            with pytest.raises(BlockingIOError):
+                while taken < 16 * UNSENT_BYTES:
+                    taken += accepted.send(bytes(UNSENT_BYTES))
+            assert taken <= 2 * UNSENT_BYTES  # one write is always taken whole
     listening.close()
 
 
