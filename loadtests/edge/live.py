@@ -14,17 +14,19 @@ from typing import Final
 
 import uvloop
 
+from loadtests.bench.measure import on_core
 from loadtests.edge.rated import Rated, ask_at_rate
 
 LANES: Final = 8
 
 
-async def ask_beside(host: str, port: int, *, rate: float, seconds: float) -> Rated:
-    """Ask from another process, and wait for what it tells."""
+async def ask_beside(host: str, port: int, *, rate: float, seconds: float, core: int) -> Rated:
+    """Ask from another process, on this core, and wait for what it tells."""
     arguments = [host, str(port), str(rate), str(seconds)]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "loadtests.edge.live", *arguments, stdout=asyncio.subprocess.PIPE
-    )
+    with on_core(core):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtests.edge.live", *arguments, stdout=asyncio.subprocess.PIPE
+        )
     try:
         told, _ = await process.communicate()
     finally:

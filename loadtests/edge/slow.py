@@ -2,7 +2,8 @@
 
 Deadlines are short here, so that a run is.  A connection counts as open while a process holds it,
 so the two seconds in which a refused client may still read its answer count as well.  Each attack
-is repeated: the p99 is the median of its rounds, everything else that of the worst one.
+is repeated: the p99 is the median of its rounds, everything else that of the worst one.  Attackers
+have a core of their own (slowhttptest keeps one busy even when all its connections are closed).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from loadtests.bench.measure import choose_cores, on_core
 from loadtests.bench.process import BenchError
 from loadtests.edge.figure import Figure, percentile
 from loadtests.edge.live import LANES, ask_beside
@@ -33,6 +35,7 @@ WINDOW_S: Final = 5.0
 """In which a body must come fast enough: `bodypace.WINDOW_S`."""
 SLACK_S: Final = 1.0
 TIMES_P99: Final = 2.0
+CORES: Final = choose_cores()
 _LOOK_S: Final = 0.25
 """A look at the kernel's table of connections keeps a core busy for some milliseconds."""
 
@@ -77,7 +80,9 @@ async def slow_clients(folder: Path, scale: Scale) -> list[Figure]:
         raise BenchError("slowhttptest is not installed (Debian: apt install slowhttptest)")
     figures = []
     with ExitStack() as stack:
-        engine = stack.enter_context(running_engine("v1"))
+        stack.enter_context(on_core(CORES.load))
+        with on_core(CORES.proxy):
+            engine = stack.enter_context(running_engine("v1"))
         # Bodies are passed on as they come: 500 slow ones are work for a model server in Python,
         # which is not what is measured here.
         trickled = stack.enter_context(running_engine("trickled"))
@@ -90,7 +95,8 @@ async def slow_clients(folder: Path, scale: Scale) -> list[Figure]:
         config = document(*routes, workers=1, **_SERVER)
         for each in config["routes"]:
             each["limits"] = {"maxInFlight": 4 * scale.slow_connections}
-        router = stack.enter_context(running_router(folder, config))
+        with on_core(CORES.proxy):
+            router = stack.enter_context(running_router(folder, config))
         port = int(router.traffic.rpartition(":")[2])
         await _live(port, scale)  # code and connections warm
         for attack in ATTACKS:
@@ -105,7 +111,8 @@ async def _round(port: int, attack: Attack, scale: Scale) -> Round:
 
 
 async def _live(port: int, scale: Scale) -> Rated:
-    return await ask_beside("127.0.0.1", port, rate=scale.live_rate, seconds=scale.live_s)
+    rate, seconds = scale.live_rate, scale.live_s
+    return await ask_beside("127.0.0.1", port, rate=rate, seconds=seconds, core=CORES.proxy)
 
 
 async def _attacked(port: int, attack: Attack, scale: Scale) -> tuple[Rated, Ages]:
