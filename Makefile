@@ -5,6 +5,9 @@ BIN := .venv/bin
 # Two more than there are cores, for tests of whole routers mostly wait; four at most.
 TEST_PROCESSES ?= $(shell n=$$(( $$(nproc) + 2 )); echo $$(( n < 4 ? n : 4 )))
 
+# Tests start hundreds of processes: bytecode is kept, else each of them compiles all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test lint format bench bench-peers bench-control bench-edge loadtest chaos fuzz clean
 .PHONY: lock audit changelog dist image test-container
 help:

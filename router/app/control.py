@@ -19,7 +19,7 @@ import msgspec
 import uvicorn
 import uvloop
 
-from router.admin import create_admin
+from router.admin.application import create_admin
 from router.app import logs
 from router.app.child import EXIT_REFUSED
 from router.app.configuration import load_to_serve

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from router.admin import create_admin
+from router.admin.application import create_admin
 from router.config import Config
 from router.controller.fleet import Fleet
 from router.controller.loop import ControlLoop

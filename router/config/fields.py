@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
     StringConstraints,
@@ -22,8 +23,11 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from router.config.address import Address, EndpointUrl, parse_address, parse_endpoint
+from router.config.descriptions import describe
 from router.config.source import resolve
 from router.config.units import (
     DURATION_PATTERN,
@@ -57,13 +61,26 @@ class Section(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         # Built when first used: most processes and commands use few of them (0.5 s at each start).
         defer_build=True,
     )
 
     hints: ClassVar[Mapping[str, str]] = {}
     """What to say instead of "unknown field" about a field that people may well try."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        described = handler(schema)
+        properties = handler.resolve_ref_schema(described).get("properties", {})
+        for name, text in describe(cls).items():
+            field = cls.model_fields.get(name)
+            # A field whose type was not known yet when its class was made has no alias.
+            known = field and properties.get(field.alias or to_camel(name))
+            if known:
+                known["description"] = text
+        return described
 
 
 def is_token(text: str) -> bool:

@@ -19,7 +19,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from router.admin import API, openapi
+from router.admin import openapi
+from router.admin.application import API
 from router.admin.operation import RANKS
 from router.admin.table import OPERATIONS
 from tests.support.admin import SECRETS, TEMPLATE, plain_route, tokens, walking_route

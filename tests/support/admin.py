@@ -16,7 +16,7 @@ import httpx
 from pydantic import TypeAdapter
 from starlette.routing import compile_path
 
-from router.admin import API, create_admin
+from router.admin.application import API, create_admin
 from router.admin.comparisons import LINES
 from router.admin.documents import ProblemDocument
 from router.admin.operation import Operation

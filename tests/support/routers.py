@@ -84,7 +84,9 @@ class RouterProcess:
         assert found is not None, self.said
         self.traffic, self.admin = found[1], found[2]
 
-    def wait_until(self, condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], deadline_s: float = START_DEADLINE_S
+    ) -> None:
         """Poll: processes tell nobody that they are where a test wants them."""
         deadline = time.monotonic() + deadline_s
         while not condition():

@@ -7,7 +7,7 @@ from typing import Final
 import httpx
 from playwright.sync_api import Page, expect
 
-from router.admin import API
+from router.admin.application import API
 from router.admin.logins import GUESSES
 from router.admin.origins import CONSOLE
 from router.admin.session import COOKIE

@@ -15,7 +15,8 @@ import pytest
 import uvicorn
 from starlette.types import Message
 
-from router.admin import API, events
+from router.admin import events
+from router.admin.application import API
 from router.controller.events import KEPT, MAX_BEHIND, MAX_SUBSCRIBERS
 from tests.support.admin import SECRETS, Admin, configuration, tokens
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
-from router.admin import API, openapi
+from router.admin import openapi
+from router.admin.application import API
 from router.admin.problems import ProblemType
 from router.admin.table import OPERATIONS
 from tests.support.admin import Admin

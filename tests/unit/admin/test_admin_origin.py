@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from router.admin import API
+from router.admin.application import API
 from router.admin.origins import why_exposed, why_foreign
 from router.config import Config
 from tests.support.admin import Admin, admin_port, configuration

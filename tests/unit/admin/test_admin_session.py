@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.admin import API
+from router.admin.application import API
 from router.admin.logins import GUESSES, REFILL_S
 from router.admin.origins import CONSOLE
 from router.admin.session import COOKIE, LIFETIME_S, Sessions

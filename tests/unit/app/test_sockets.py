@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -46,13 +47,18 @@ def test_the_kernel_holds_little_for_a_client_that_reads_nothing() -> None:
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()
         with accepted:
-            accepted.setblocking(False)
-            taken = 0
-            with pytest.raises(BlockingIOError):
-                while taken < 16 * UNSENT_BYTES:
-                    taken += accepted.send(bytes(UNSENT_BYTES))
-            assert taken <= 2 * UNSENT_BYTES  # one write is always taken whole
+            assert _fill(accepted) <= 2 * UNSENT_BYTES  # one write is always taken whole
     listening.close()
+
+
+def _fill(sock: socket.socket) -> int:
+    """Write until the kernel takes nothing more, or far too much; returns how much it took."""
+    sock.setblocking(False)
+    taken = 0
+    with suppress(BlockingIOError):
+        while taken < 16 * UNSENT_BYTES:
+            taken += sock.send(bytes(UNSENT_BYTES))
+    return taken
 
 
 @pytest.mark.parametrize("count", [1, 2])
