@@ -13,15 +13,20 @@ COPY requirements/build.txt requirements/runtime.txt requirements/
 # Each file must have a hash of the lock, and none is compiled.  An index of your own comes as a
 # pip.conf in a secret: its password is in no layer, and in no `docker history`.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /build/bin/pip --python /opt/inference-router/bin/python install --quiet \
+    /build/bin/pip --python /opt/inference-router/bin/python install --quiet --no-compile \
         --require-hashes --only-binary :all: --requirement requirements/runtime.txt \
     && /build/bin/pip install --quiet \
         --require-hashes --only-binary :all: --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY router/ router/
 RUN /build/bin/pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
-    && /build/bin/pip --python /opt/inference-router/bin/python install --quiet \
+    && /build/bin/pip --python /opt/inference-router/bin/python install --quiet --no-compile \
         --no-deps --no-index /wheels/*.whl
+# What a start loads, the interpreter's own library included, is compiled here once: the end image
+# keeps nothing, and each of its processes would compile all of it again.
+RUN PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=/opt/inference-router/bytecode \
+    /opt/inference-router/bin/python -O -c \
+        "import router.app.control, router.app.worker, router.app.configuration, router.cli"
 COPY --chmod=755 container/healthcheck /opt/inference-router/bin/healthcheck
 
 FROM ${BASE}
@@ -31,7 +36,8 @@ RUN echo 'router:x:10001:' >> /etc/group \
     && mkdir /etc/inference-router /var/lib/inference-router \
     && chown 10001:10001 /var/lib/inference-router
 COPY --from=build /opt/inference-router /opt/inference-router
-ENV PATH=/opt/inference-router/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/inference-router/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONOPTIMIZE=1 \
+    PYTHONPYCACHEPREFIX=/opt/inference-router/bytecode
 USER 10001:10001
 WORKDIR /var/lib/inference-router
 # State, and the sockets between the router's processes: all that is ever written.  As volumes they

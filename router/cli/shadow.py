@@ -25,7 +25,7 @@ from router.cli.documents import read
 from router.cli.failures import ForeignError
 from router.cli.output import Output, fail, plain, print_json, print_json_line
 from router.cli.session import Session, against_server
-from router.cli.shadow_documents import Comparisons, Override, Report, Standing
+from router.cli.shadow_documents import Comparisons, Copies, Override, Report, Standing
 from router.cli.shadow_report import report_blocks
 from router.cli.tables import print_blocks, print_table
 from router.cli.weights import assignment, percentage
@@ -191,6 +191,13 @@ def _tell_standing(document: Any) -> None:
     if rows:
         typer.echo("")
         print_table(("who", "version", "percent", "why"), rows, right="percent", whole="who")
+    if standing.copies:
+        typer.echo("")
+        headings = ("version", "copies", "answered", "errors", "timeouts", "running", "dropped")
+        ended = [_ended(each) for each in standing.copies]
+        print_table(
+            headings, ended, right="copies answered errors timeouts running", whole="version"
+        )
     if standing.limits:
         typer.echo("")
         print_table(("limit", ""), [*_limits(standing.limits)], whole="limit")
@@ -204,6 +211,12 @@ def _wishes(standing: Standing) -> Iterator[tuple[str, ...]]:
         yield ("a step of the rollout", step.version, percent(step.percent), "")
     if (configured := standing.configured) is not None:
         yield ("the configuration", configured.version, percent(configured.percent), "")
+
+
+def _ended(copies: Copies) -> tuple[object, ...]:
+    ended = (copies.answered, copies.error, copies.timeout)
+    dropped = ", ".join(f"{number} {reason}" for reason, number in copies.dropped.items())
+    return (copies.version, copies.sampled, *ended, copies.in_flight, dropped or "0")
 
 
 def _why(person: Override) -> str:

@@ -31,6 +31,18 @@ class Override(msgspec.Struct, frozen=True, rename="camel"):
     noise_percent: float | None = None
 
 
+class Copies(msgspec.Struct, frozen=True, rename="camel"):
+    """How the copies for a version have ended; the stable version's are its twins."""
+
+    version: str
+    sampled: int
+    in_flight: int = 0
+    answered: int = 0
+    error: int = 0
+    timeout: int = 0
+    dropped: dict[str, int] = {}
+
+
 class Standing(msgspec.Struct, frozen=True):
     """Which shadow is in force and who wants one; `why` nothing is copied, if so."""
 
@@ -40,6 +52,7 @@ class Standing(msgspec.Struct, frozen=True):
     override: Override | None = None
     step: Copying | None = None
     configured: Copying | None = None
+    copies: tuple[Copies, ...] = ()
     limits: dict[str, Any] | None = None
 
 

@@ -195,6 +195,15 @@ def test_nothing_inside_builds_or_installs_software(engine: DockerEngine, image:
     assert engine.run("run", *options, image, "-c", look) == "[] []"
 
 
+def test_a_start_compiles_nothing(engine: DockerEngine, image: str) -> None:
+    load = "import router.app.control, router.app.worker, router.app.configuration, router.cli"
+    options = ("--rm", *_LOCKED_DOWN, "--entrypoint=python")
+    ran = engine.ask("run", *options, image, "-v", "-c", load)
+    loaded = re.findall(r"^# code object from '(.*)'$", ran.stderr, re.MULTILINE)
+    assert len(loaded) > 300
+    assert [each for each in loaded if not each.endswith(".pyc")] == []
+
+
 def test_a_scanner_finds_every_locked_package_in_the_version_of_the_lock(
     engine: DockerEngine, image: str
 ) -> None:

@@ -225,6 +225,20 @@ def test_what_is_in_force_is_shown_with_those_who_want_it_and_its_limits(api: Ca
     assert "sampleBy request" in lines
 
 
+def test_what_became_of_the_copies_is_shown_by_version(api: CannedApi) -> None:
+    v3 = {"version": "v3", "sampled": 120, "inFlight": 2, "answered": 100, "error": 3, "timeout": 5}
+    v1 = {"version": "v1", "sampled": 6, "inFlight": 0, "answered": 6, "error": 0, "timeout": 0}
+    dropped = {"concurrency": 9, "queue": 1}
+    copies = [{**v3, "dropped": dropped}, {**v1, "dropped": {}}]
+    api.answer("GET", PATH, standing(copies=copies))
+    lines = words(run(api, "shadow", "show", "chat").stdout)
+    begin = lines.index("version copies answered errors timeouts running dropped")
+    assert lines[begin + 1 : begin + 3] == [
+        "v3 120 100 3 5 2 9 concurrency, 1 queue",
+        "v1 6 6 0 0 0 0",
+    ]
+
+
 def test_where_nothing_is_copied_it_says_why(api: CannedApi) -> None:
     nothing = standing(shadow=None, override=None, limits=None, why="v2 has 5 % of the traffic")
     api.answer("GET", PATH, nothing)

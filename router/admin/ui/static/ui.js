@@ -241,8 +241,13 @@ export function dialog({ title, content, class: more = "", onClose }) {
  * @returns {HTMLElement}
  */
 export function pager({ text, previous, next }) {
+  let turned = false; // the next page brings a pager of its own: a second click upon this one is none
+  const turn = (fn) => {
+    if (!turned) fn();
+    turned = true;
+  };
   const button = (title, fn) =>
-    h("button", { type: "button", class: "button", disabled: !fn, data: { key: `pager-${title}` }, on: { click: () => fn?.() } }, title);
+    h("button", { type: "button", class: "button", disabled: !fn, data: { key: `pager-${title}` }, on: { click: () => turn(fn) } }, title);
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages" },

@@ -78,7 +78,7 @@ export function openCommand({ api, name, path, command, found, onDone }) {
       confirm.disabled = false;
       replace(preview, previewOf(answer, found().route));
     } catch (refusal) {
-      if (mine === asked) refuse(refusal, "It would be refused.");
+      if (mine === asked) refuse(refusal, whatWouldBe(refusal));
     }
   }
 
@@ -110,6 +110,11 @@ export function openCommand({ api, name, path, command, found, onDone }) {
   box.open();
   (chooser.first ?? reason).focus();
   look_();
+}
+
+/** What is certain after a look at what a command would do that has failed. */
+function whatWouldBe({ status }) {
+  return status === 0 || status >= 500 ? "Nobody can tell what it would change." : "It would be refused.";
 }
 
 /** What is certain after a command that has failed; a 404 says itself what is not there. */
