@@ -32,6 +32,7 @@ class ManualClock:
 
     def __init__(self, start_s: float = 1_000.0) -> None:
         self._now = start_s
+        self._behind_s = 0.0
 
     def monotonic(self) -> float:
         """See `Clock`."""
@@ -39,10 +40,14 @@ class ManualClock:
 
     def wall(self) -> float:
         """See `Clock`."""
-        return self._now
+        return self._now - self._behind_s
 
     def advance(self, seconds: float) -> None:
         """Jump forward."""
         if seconds < 0:
             raise ValueError("time does not go back")
         self._now += seconds
+
+    def set_back(self, seconds: float) -> None:
+        """Have the wall clock told that it was fast; what has passed has passed."""
+        self._behind_s += seconds

@@ -5,7 +5,7 @@ the end of a measurement, so the moments drift by what the provider takes; a met
 one question on its way.
 
 Guarantee (a property in tests/properties/test_analysis_scheduling.py): a metric is due at the very
-moment that `next_at` names, and not before.
+moment that `next_at` names, and not before, unless its clock was set back: then at once.
 """
 
 import math
@@ -17,6 +17,10 @@ from router.analysis.phases import COMPLETED, Compat, Phase
 
 RETRY_S: Final = 10.0
 """Seconds from an error to the next try (`DefaultErrorRetryInterval`)."""
+
+
+SET_BACK_S: Final = 1.0
+"""A record from so far in the future tells of a clock that was set back since."""
 
 
 def next_at(result: MetricResult, spec: MetricSpec, started_s: float) -> float | None:
@@ -33,9 +37,19 @@ def next_at(result: MetricResult, spec: MetricSpec, started_s: float) -> float |
 
 
 def is_due(result: MetricResult, spec: MetricSpec, started_s: float, now: float) -> bool:
-    """Whether a metric is to be measured now."""
+    """Whether a metric is to be measured now.
+
+    After the clock was set back a bad version must not go unmeasured until it has caught up.
+    """
     at = next_at(result, spec, started_s)
-    return at is not None and at <= now
+    return at is not None and (at <= now or _newest_s(result, started_s) > now + SET_BACK_S)
+
+
+def _newest_s(result: MetricResult, started_s: float) -> float:
+    """The newest moment that is on record."""
+    if result.last is None or result.last.finished_s is None:
+        return started_s
+    return result.last.finished_s
 
 
 def _pause_s(last: Measurement, spec: MetricSpec) -> float:

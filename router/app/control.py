@@ -41,6 +41,8 @@ from router.store.session_key import session_key
 
 log: Final = logging.getLogger(__name__)
 
+_NOT_LOADED: Final = "configuration not loaded, the old one keeps serving"
+
 SERVING_DEADLINE_S: Final = 30.0
 READY_GRACE_S: Final = 2.0
 """First probes are answered within it, or the ready line says what is missing."""
@@ -151,16 +153,34 @@ async def _follow_restarts(tether: Tether, restarts: Restarts) -> None:
 async def _reload_on_change(
     config_file: Path, plane: ControlPlane, seen: dict[str, tuple[int, int, int] | None]
 ) -> None:
-    await watch(
-        lambda: files_of(config_file, plane.config), lambda: _reload(plane, FILE_CHANGED), seen
-    )
+    said = ""
+
+    async def reload() -> bool:
+        """Whether the file is dealt with: a refused one is; a store may be there again soon."""
+        nonlocal said
+        try:
+            await plane.reload(FILE_CHANGED)
+        except Exception as error:  # a defect must not end the watching
+            text = f"{type(error).__name__}: {error}"
+            if text != said:  # else it is known, and is tried every other second
+                log.error("%s, trying again: %s", _NOT_LOADED, error, exc_info=_defect(error))
+            said = text
+            return False
+        said = ""
+        return True
+
+    await watch(lambda: files_of(config_file, plane.config), reload, seen)
+
+
+def _defect(error: Exception) -> Exception | None:
+    return None if isinstance(error, StoreError) else error
 
 
 async def _reload(plane: ControlPlane, actor: Actor) -> None:
     try:
         await plane.reload(actor)
     except StoreError as error:
-        log.error("configuration not loaded, the old one keeps serving: %s", error)
+        log.error("%s: %s", _NOT_LOADED, error)
 
 
 def _reload_on_hangup(plane: ControlPlane) -> None:

@@ -128,12 +128,20 @@ class Outside:
         }
         self.history.add(self._clock.wall(), self._fleet.look(watched), watched)
 
-    def look_at_breakers(self, now: float) -> None:
-        """See which have tripped, and remember since when."""
+    def look_at_breakers(self, now: float, states: Mapping[str, RouteState]) -> None:
+        """See which have tripped, and remember since when.
+
+        What is seen first now is of the attempt that goes on, also where the clock has been set
+        back since that began.
+        """
         before, self._trips = self._trips, {}
         for (route, version), why in self._fleet.trips().items():
-            known = before.get(route, {}).get(version)
-            trip = known or Trip(since_s=now, message=why)
+            trip = before.get(route, {}).get(version)
+            if trip is None:
+                state = states.get(route)
+                rollout = state.rollout if state is not None else None
+                begun_s = rollout.attempt_s if rollout is not None else now
+                trip = Trip(since_s=max(now, begun_s), message=why)
             self._trips.setdefault(route, {})[version] = trip
 
     def _healthy(self, route: str, versions: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -486,7 +486,7 @@ class ControlPlane:
     def _look_at_all(self, now: float) -> dict[str, Decided]:
         """What follows for every route; a fault in one of them is no hindrance to the others."""
         self.outside.runs.keep(self._named_runs)
-        self.outside.look_at_breakers(now)
+        self.outside.look_at_breakers(now, self.states)
         decisions = {}
         for name in [name for name in self._restless if name in self.states]:
             try:

@@ -13,6 +13,7 @@ Guarantees (each is a test in tests/unit/controller/test_runs.py):
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, Final, Protocol
 
@@ -57,6 +58,7 @@ class Runs:
         self._clock: Final = clock
         self._runs: Final[dict[str, RunState]] = {}
         self._next_at: Final[dict[str, float | None]] = {}
+        self._turned_s = math.inf
         self._outcomes: Final[dict[str, dict[str, RunOutcome]]] = {}
         self._ended: Final[dict[str, RunState]] = {}
         self.measured: Final[dict[tuple[str, str, str], int]] = {}
@@ -148,7 +150,9 @@ class Runs:
     def turn(self) -> None:
         """Ask what is due, and look at deadlines; answers come later."""
         now = self._clock.wall()
-        late = [id_ for id_, at in self._next_at.items() if at is not None and at <= now]
+        # If the clock was set back, now or before this control began, all runs are looked at.
+        back, self._turned_s = now < self._turned_s, now
+        late = [id_ for id_, at in self._next_at.items() if at is not None and (back or at <= now)]
         for id_ in late:
             state = self._put(id_, analysis.on_tick(self._runs[id_], now))
             for name in analysis.due(state, now):

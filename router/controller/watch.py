@@ -31,12 +31,14 @@ def stamps(files: Iterable[str]) -> dict[str, Stamp]:
 
 async def watch(
     files: Callable[[], Iterable[str]],
-    on_change: Callable[[], Awaitable[object]],
+    on_change: Callable[[], Awaitable[bool]],
     seen: Mapping[str, Stamp],
 ) -> None:
     """Call back whenever one of the files differs from what was `seen`; until cancelled.
 
-    `files` is asked again after every change, because a configuration names other files.
+    `on_change` says whether that was dealt with: if not, it is called again at the next look, in
+    `LOOK_MS` at the latest.  `files` is asked again after every change, because a configuration
+    names other files.
     """
     known = dict(seen)
     while True:
@@ -44,8 +46,9 @@ async def watch(
         async for _ in _wakes(folders):
             now = stamps(files())
             if None not in now.values() and any(known.get(f, s) != s for f, s in now.items()):
+                if not await on_change():
+                    continue
                 known = now
-                await on_change()
                 if _folders(files()) != folders:
                     break
             known = stamps(files()) | known

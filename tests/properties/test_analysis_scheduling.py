@@ -1,4 +1,4 @@
-"""A metric is due at the moment that was named, and not before."""
+"""A metric is due at the moment that was named, and not before, while its clock is not set back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router.analysis.measurement import Measurement, MetricResult
 from router.analysis.metric import MetricSpec
 from router.analysis.phases import Compat, Phase
-from router.analysis.schedule import is_due, next_at
+from router.analysis.schedule import SET_BACK_S, is_due, next_at
 
 PROPERTY = settings(deadline=None, max_examples=200)
 SECONDS = st.floats(0, 1e6, allow_nan=False)
@@ -48,3 +48,7 @@ def test_a_metric_is_due_at_the_moment_that_was_named_and_not_before(
     else:
         assert is_due(result, spec, started_s, moment)
         assert not is_due(result, spec, started_s, math.nextafter(moment, -math.inf))
+        # A clock that was set back, further than clocks are corrected all the time.
+        newest = measurements[-1].finished_s if measurements else started_s
+        assert newest is not None
+        assert is_due(result, spec, started_s, newest - 2 * SET_BACK_S)

@@ -285,6 +285,36 @@ async def test_an_inline_analysis_aborts_and_the_trail_has_what_it_measured(
     assert stored.phase == "Failed"
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_bad_canary_is_measured_and_taken_out_after_the_clock_was_set_back(
+    control: Control, numbers: Numbers, *, restarted: bool
+) -> None:
+    await control.release()
+    await control.turns(2)
+    assert control.weights() == {"v1": 9500, "v2": 500}
+    control.clock.set_back(3600)
+    if restarted:
+        store = control.store
+        control.make_store = lambda: store
+        await control.restart()
+    numbers.ratios["v2"] = 0.5
+    await control.turns(10)
+    assert control.mood() == (Phase.DEGRADED, Reason.ANALYSIS)
+    assert control.weights() == {"v1": 10_000}
+
+
+async def test_a_breaker_that_trips_after_the_clock_was_set_back_ends_the_rollout(
+    control: Control,
+) -> None:
+    await control.release()
+    await control.turns(2)
+    control.clock.set_back(60)
+    control.trip()
+    await control.turn(1)
+    assert control.mood() == (Phase.DEGRADED, Reason.BREAKER)
+    assert control.weights() == {"v1": 10_000}
+
+
 async def test_a_background_analysis_aborts_in_the_middle_of_a_pause(
     control: Control, numbers: Numbers
 ) -> None:

@@ -24,10 +24,15 @@ class Watched:
         self.files = [str(file) for file in files]
         self.texts: list[str] = []
         self.noticed = asyncio.Event()
+        self.fails = 0
 
-    async def on_change(self) -> None:
+    async def on_change(self) -> bool:
+        if self.fails:
+            self.fails -= 1
+            return False
         self.texts.append(Path(self.files[0]).read_text())  # noqa: ASYNC240  # a few bytes
         self.noticed.set()
+        return True
 
     async def wait_noticed(self) -> str:
         async with asyncio.timeout(DEADLINE_S):
@@ -75,6 +80,20 @@ async def test_a_change_is_noticed_however_it_is_written(
         assert await watched.wait_noticed() == "newer"
         change(file, "the newest")
         assert await watched.wait_noticed() == "the newest"
+
+
+async def test_a_change_that_could_not_be_dealt_with_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.controller.watch.LOOK_MS", 100)
+    file = tmp_path / "router.yaml"
+    file.write_text("old")
+    async with watching(file) as watched:
+        watched.fails = 2
+        write_in_place(file, "newer")
+        assert await watched.wait_noticed() == "newer"
+        await asyncio.sleep(0.3)  # three more looks
+        assert watched.texts == ["newer"]
 
 
 async def test_a_config_map_that_is_swapped_is_noticed(tmp_path: Path) -> None:
