@@ -12,7 +12,7 @@ from router.admin.requests import Back, ChangeParameters, ReleaseParameters, Wei
 from router.admin.routes import route_document
 from router.config.models import Role
 from router.config.shadow import shadow_of
-from router.controller.changes import UnknownRouteError, state_tag, told
+from router.controller.changes import UnknownRouteError, told
 from router.controller.plane import Call, Change, ControlPlane
 from router.link.server import Applied
 from router.store.base import RequestKey
@@ -131,7 +131,7 @@ def _told_dry(plane: ControlPlane, change: Change) -> dict[str, Any]:
     return {
         "dryRun": True,
         "generation": change.generation,
-        "tag": f"{change.generation}-{state_tag(before)}",
+        "tag": f"{change.generation}-{change.tag}",
         "changes": _moved(before.shares, after.shares),
         "before": told(before, shadow_of(route, before)),
         "after": told(after, shadow_of(route, after)),

@@ -89,9 +89,12 @@ class Seen(NamedTuple):
     state: str | None = None
 
 
-def state_tag(state: RouteState) -> str:
-    """Twelve hexadecimal digits that are others once anything about the state has changed."""
-    return blake2b(_state_encoder.encode(state), digest_size=6).hexdigest()
+def state_tag(state: RouteState, spec: RouteSpec) -> str:
+    """Twelve hexadecimal digits that are others once the state or what is configured has changed.
+
+    Both decide what a command does; steps, for one, are in no generation.
+    """
+    return blake2b(_state_encoder.encode((state, spec)), digest_size=6).hexdigest()
 
 
 class StaleGenerationError(RefusedError):

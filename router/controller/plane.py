@@ -115,7 +115,8 @@ class Call:
 class Change:
     """What a call did, or would do: `generation` is the one that serves it.
 
-    `repeated`: the call was known already by its key, and nothing was done again.
+    `repeated`: the call was known already by its key, and nothing was done again.  `tag` is that of
+    `before` (`state_tag`), where nothing was done.
     """
 
     generation: int
@@ -124,6 +125,7 @@ class Change:
     after: RouteState
     dry_run: bool = False
     repeated: bool = False
+    tag: str = ""
 
 
 Decide = Callable[[Configured, RouteState, float], Decided]
@@ -444,7 +446,7 @@ class ControlPlane:
                 return Change(
                     generation=answered, route=name, before=state, after=state, repeated=True
                 )
-            self._check_seen(name, state, call.seen)
+            self._check_seen(configured, state, call.seen)
             now = self.clock.wall()
             decision = decide(configured, state, now)
             if not call.dry_run:
@@ -456,6 +458,7 @@ class ControlPlane:
             before=state,
             after=decision.state,
             dry_run=call.dry_run,
+            tag=state_tag(state, configured.spec) if call.dry_run else "",
         )
 
     async def _answered(self, call: Call) -> int | None:
@@ -470,9 +473,10 @@ class ControlPlane:
             raise KeyReusedError("this Idempotency-Key was used for another request")
         return generation
 
-    def _check_seen(self, name: str, state: RouteState, seen: Seen | None) -> None:
+    def _check_seen(self, configured: Configured, state: RouteState, seen: Seen | None) -> None:
         if seen is None:
             return
+        name = configured.route.name
         if seen.generation > self.snapshot.generation:
             raise StaleGenerationError(f"there is no generation {seen.generation} yet")
         if seen.generation < self.touched(name):
@@ -480,8 +484,10 @@ class ControlPlane:
                 f"route {name} has changed in generation {self.touched(name)}, after the "
                 f"generation {seen.generation} that you have seen"
             )
-        if seen.state not in (None, state_tag(state)):
-            raise StaleGenerationError(f"the rollout of route {name} has gone on since you looked")
+        if seen.state not in (None, state_tag(state, configured.spec)):
+            raise StaleGenerationError(
+                f"the rollout of route {name}, or its configuration, has changed since you looked"
+            )
 
     def _look_at_all(self, now: float) -> dict[str, Decided]:
         """What follows for every route; a fault in one of them is no hindrance to the others."""

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 import pytest
 
-from router.admin.audit import MAX_VERIFYING
+from router.admin.audit import MAX_PAGE_BYTES, MAX_VERIFYING
 from router.audit.entry import Actor, Draft, Entry
-from router.store.base import MAX_SEARCHED, Commit, StoreCorruptError
+from router.store.base import MAX_SEARCHED, Commit, Store, StoreCorruptError
 from router.store.memory import MemoryStore
 from tests.support.admin import Admin, admin_port, fields_of
 
@@ -89,6 +89,38 @@ async def test_a_page_of_the_largest_size_goes_on() -> None:
         found = await pages(admin, "limit=1000")
     assert sum(len(page) for page in found) == 2_000
     assert found[1][0] == found[0][-1] - 1
+
+
+@pytest.mark.parametrize("query", ["limit=1000", "limit=1000&after=1", "limit=20&search=large"])
+async def test_a_page_of_large_entries_ends_before_its_bound_and_the_next_goes_on(
+    query: str,
+) -> None:
+    store = MemoryStore()
+    async with admin_port(store=store) as admin:
+        await _write_large(store, 30, MAX_PAGE_BYTES // 8)
+        found = await pages(admin, query)
+        first = await admin.call("GET", f"/audit?{query}")
+    large = [sequence for page in found for sequence in page if sequence > 1]
+    assert large == sorted(range(2, 32), reverse="after" not in query)
+    assert [len(page) for page in found[:4]] == [7] * 4
+    assert MAX_PAGE_BYTES * 3 / 4 < len(first.content) < MAX_PAGE_BYTES + 1_000
+
+
+async def test_an_entry_that_is_larger_than_a_page_is_a_page(admin: Admin) -> None:
+    await _write_large(admin.store, 2, MAX_PAGE_BYTES + 1)
+    assert await pages(admin, "limit=1000") == [[3], [2], [1]]
+    assert await pages(admin, "limit=1000&after=0") == [[1], [2], [3]]
+
+
+async def _write_large(store: Store, many: int, size: int) -> None:
+    """Entries whose `after` has so many characters."""
+    ann = Actor("ann", "admin")
+    drafts = [
+        Draft(time_s=float(n), actor=ann, action="large", after={"text": "x" * size})
+        for n in range(many)
+    ]
+    record = await store.read()
+    await store.commit(Commit(revision=record.revision, entries=drafts))
 
 
 @pytest.mark.parametrize(

@@ -405,7 +405,7 @@ async def test_a_dry_run_tells_the_difference_and_changes_nothing(admin: Admin) 
     assert response.json() == {
         "dryRun": True,
         "generation": 1,
-        "tag": f"1-{state_tag(admin.plane.states['chat'])}",
+        "tag": f"1-{state_tag(admin.plane.states['chat'], admin.plane._configured('chat').spec)}",
         "changes": [
             {"version": "v1", "before": 100.0, "after": 95.0},
             {"version": "v2", "before": 0.0, "after": 5.0},

@@ -10,7 +10,7 @@ import pytest
 
 from router.analysis.phases import Phase as RunPhase
 from router.store.base import Commit, Run
-from tests.support.admin import Admin, fields_of
+from tests.support.admin import STEPS, Admin, configuration, fields_of, plain_route, walking_route
 
 pytestmark = pytest.mark.anyio
 
@@ -301,8 +301,26 @@ async def test_a_command_that_somebody_looked_at_is_refused_once_the_rollout_has
     assert paused.plane.touched("walk") <= looked["generation"]
     late = await say(paused, "promote", headers={"if-match": f'"{looked["tag"]}"'})
     assert (late.status_code, late.json()["type"]) == (412, "urn:inference-router:stale")
-    assert "has gone on since you looked" in late.json()["detail"]
+    assert "has changed since you looked" in late.json()["detail"]
     assert (await see(paused))["step"] == 3
+
+
+async def test_a_command_that_somebody_looked_at_is_refused_once_the_steps_are_others(
+    paused: Admin,
+) -> None:
+    """They are in no generation, and yet they say what a retry does."""
+    await say(paused, "abort")
+    await settle(paused)
+    looked = (await say(paused, "retry", query="?dryRun=true")).json()
+    before = paused.plane.states["walk"]
+    at_once = {"canary": {"steps": [{"setWeight": 100}, *STEPS[1:]]}}
+    paused.content = configuration(plain_route(), {**walking_route(), "strategy": at_once})
+    await paused.plane.reload()
+    assert paused.plane.states["walk"] == before
+    assert paused.plane.touched("walk") <= looked["generation"]
+    late = await say(paused, "retry", headers={"if-match": f'"{looked["tag"]}"'})
+    assert late.status_code == 412
+    assert (await say(paused, "retry")).status_code == 200
 
 
 async def test_a_command_that_somebody_looked_at_is_done_while_nothing_has_changed(
