@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
+import orjson
 from starlette.responses import Response
 
 from router.admin.entries import told_entry
@@ -13,7 +14,7 @@ from router.admin.fields import Parameters
 from router.admin.operation import Asked
 from router.admin.problems import invalid
 from router.admin.refusals import busy
-from router.admin.reply import json_response
+from router.admin.reply import bytes_response, json_response
 from router.admin.requests import AuditParameters
 from router.audit.chain import Verdict
 from router.audit.entry import Entry
@@ -22,6 +23,11 @@ from router.store.verify import verify_trail
 
 MAX_VERIFYING: Final = 2
 """Each reads the whole trail."""
+
+MAX_PAGE_BYTES: Final = 4 << 20
+"""Of entries, as JSON.  One can hold a whole configuration: 1000 with 67 kB each took 150 ms of CPU
+on the event loop, a page of 4 MiB takes 9 ms.
+"""
 
 
 async def list_entries(asked: Asked[AuditParameters, None]) -> Response:
@@ -42,14 +48,27 @@ async def list_entries(asked: Asked[AuditParameters, None]) -> Response:
         search=wanted.search,
         limit=wanted.limit + 1,  # one more says whether there is a next page
     )
-    page = found[: wanted.limit]
+    page, told = _page(found[: wanted.limit])
     if len(found) > len(page) or len(found) == MAX_PAGE:
         following: int | None = page[-1].sequence
     else:
         following = None if wanted.search is None else _unsearched(wanted, newest)
     headers = {} if following is None else {"link": _link(asked, following)}
-    entries = [told_entry(each) for each in page]
-    return json_response({"entries": entries, "next": following}, headers=headers)
+    body = b'{"entries":[%b],"next":%b}' % (b",".join(told), orjson.dumps(following))
+    return bytes_response(body, headers=headers)
+
+
+def _page(found: Sequence[Entry]) -> tuple[Sequence[Entry], list[bytes]]:
+    """The first of them that have room on a page, at least one, and each as JSON."""
+    told: list[bytes] = []
+    room = MAX_PAGE_BYTES
+    for entry in found:
+        text = orjson.dumps(told_entry(entry))
+        room -= len(text) + 1  # the comma
+        if room < 0 and told:
+            break
+        told.append(text)
+    return found[: len(told)], told
 
 
 async def _newest(asked: Asked[AuditParameters, None]) -> int:

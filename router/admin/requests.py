@@ -146,7 +146,7 @@ class AuditParameters(Parameters):
     before: Sequence | None = None
     """The newest below this sequence number, newest first (the order without `after`)."""
     limit: Limit = 100
-    """How many at most."""
+    """How many at most; a page of large ones ends earlier, and says so by `next`."""
 
 
 class Login(Document):

@@ -19,7 +19,7 @@ from router.admin import (
     shadow,
     switch,
 )
-from router.admin.audit import VerifyTrail, list_entries
+from router.admin.audit import MAX_PAGE_BYTES, VerifyTrail, list_entries
 from router.admin.changes import release_weights, roll_back, set_weights
 from router.admin.documents import (
     ChangedDocument,
@@ -430,7 +430,14 @@ OPERATIONS: Final = (
         summary="Who changed what, when and why",
         handle=list_entries,
         parameters=AuditParameters,
-        answers={200: Answer("A page of the trail.", (EntriesDocument,), headers=("link",))},
+        answers={
+            200: Answer(
+                f"A page of the trail: at most `limit` entries, and {MAX_PAGE_BYTES >> 20} MiB of "
+                "them (at least one); `next` says where it goes on.",
+                (EntriesDocument,),
+                headers=("link",),
+            )
+        },
         problems=(ProblemType.STORE_UNAVAILABLE,),
     ),
     Operation(

@@ -57,6 +57,32 @@ _WALK: Final[tuple[Document, ...]] = (
     {"setWeight": 40},
     {"pause": {"duration": "10m"}},
 )
+_JUDGED: Final[tuple[Document, ...]] = (
+    {"setWeight": 20},
+    {"pause": {}},
+    {
+        "analysis": {
+            "templates": [{"templateName": "judge"}],
+            "dryRun": [{"metricName": "wish"}],
+        }
+    },
+)
+_JUDGE: Final[Document] = {
+    "metadata": {"name": "judge"},
+    "spec": {
+        "metrics": [
+            {
+                "name": name,
+                "initialDelay": delay,
+                "noData": "fail",  # and nobody asks for it
+                "successCondition": "result[0] < 0.05",
+                "provider": {"router": {"metric": "errorRatio", "window": "1m"}},
+            }
+            for name, delay in (("wish", "0s"), ("errors", "1s"))
+        ]
+    },
+}
+"""Both fail; only `errors` ends the rollout, when `wish` has failed already."""
 
 
 def tokens(*names: str) -> list[Document]:
@@ -90,6 +116,8 @@ def routes(engines: dict[str, EngineProcess]) -> list[Document]:
         one("swap", {"blueGreen": {}}),
         one("words", {"canary": {"steps": []}}, shadow=shadow),
         one("going", {"canary": {"steps": list(_TAKES)}}),
+        one("judged", {"canary": {"steps": list(_JUDGED)}}),
+        one("dated", {"canary": {"steps": list(_JUDGED[2:])}}),
     ]
 
 
@@ -211,7 +239,11 @@ def running_console(directory: Path) -> Iterator[Console]:
             "v1": stack.enter_context(running_engine("v1", text=f"{said} with v1")),
             "v2": stack.enter_context(running_engine("v2", text=f"{said} otherwise with v2")),
         }
-        config = {**document(*routes(engines), workers=1), "auth": {"tokens": tokens(*PEOPLE)}}
+        config = {
+            **document(*routes(engines), workers=1),
+            "auth": {"tokens": tokens(*PEOPLE)},
+            "analysisTemplates": [_JUDGE],
+        }
         router = stack.enter_context(running_router(directory, config))
         router.wait_ready()
         console = Console(router, config)

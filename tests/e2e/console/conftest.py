@@ -40,3 +40,11 @@ def come(browser: Browser, console: Console) -> Iterator[Come]:
             return visitor
 
         yield come
+
+
+@pytest.fixture
+def ask(come: Come, console: Console) -> Any:
+    """Run JavaScript in a page of the console that reads nothing by itself: its login."""
+    page = console.open(come(), "/")
+    expect(page.get_by_label("Token")).to_be_visible()
+    return page.evaluate

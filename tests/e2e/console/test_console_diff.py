@@ -7,9 +7,6 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.browsers import Come
-from tests.support.consoles import Console
-
 SEED: Final = 20_261_123
 """Pairs are drawn from it: a failure comes again."""
 
@@ -25,13 +22,6 @@ async (pairs) => {
   return pairs.map(([left, right]) => diffTokens(left, right));
 }
 """
-
-
-@pytest.fixture
-def ask(come: Come, console: Console) -> Any:
-    page = come().page
-    page.goto(f"{console.origin}/ui/")
-    return page.evaluate
 
 
 def drawn(pairs: int, longest: int, alphabet: str) -> list[tuple[list[str], list[str]]]:

@@ -193,3 +193,22 @@ def test_two_browsers_see_the_same_after_one_of_them_has_acted(
     expect(row).to_contain_text("Degraded")
     expect(row.get_by_role("img", name=ALL_TO_V1)).to_be_visible()
     assert is_marked(other)
+
+
+def test_an_abort_s_measurement_is_told_only_where_it_ended_this_very_attempt(
+    come: Come, console: Console
+) -> None:
+    page = come("viewer", "/routes/judged").page
+    console.start("judged")
+    expect(now(page)).to_contain_text("waits until a person resumes")
+    console.tell("/routes/judged/rollout/resume")
+    expect(now(page)).to_contain_text("Degraded")
+    expect(now(page)).to_contain_text("errors: no data, not result[0] < 0.05, at")
+    expect(now(page)).not_to_contain_text("wish:")  # a dry run: it has failed as well
+    console.tell("/routes/judged/rollout/retry")
+    expect(now(page)).to_contain_text("waits until a person resumes")
+    console.tell("/routes/judged/rollout/abort", reason=REASON)
+    expect(now(page)).to_contain_text(f"abort: {REASON}")
+    expect(now(page)).not_to_contain_text("errors:")
+    runs = page.get_by_role("region", name="Analysis")
+    expect(runs).to_contain_text("errors")  # which is still told in its place

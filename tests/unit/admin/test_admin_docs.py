@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from router.admin import comparisons, events, intake, logins
+from router.admin import audit, comparisons, events, intake, logins
 from router.admin.fields import MAX_REASON, MAX_WAIT_S
 from router.admin.problems import ProblemType
 from router.admin.requests import DEFAULT_WAIT_S
@@ -63,6 +63,7 @@ def test_every_problem_stands_there_with_its_status_when_it_comes_and_what_to_do
         f"{MAX_SUBSCRIBERS} readers have a place",
         f"more than {intake.MAX_BODY_BYTES >> 20} MiB",
         f"At most {comparisons.MAX_EXPORTING} run at a time",
+        f"ends before {audit.MAX_PAGE_BYTES >> 20} MiB",
     ],
 )
 def test_every_bound_is_the_one_in_the_code(sentence: str) -> None:

@@ -115,3 +115,80 @@ async def test_only_a_change_of_health_is_an_event(admin: Admin) -> None:
     report(admin, 0, idle_s=1.6, healthy=False, reason="refused")
     report(admin, 0, idle_s=1.6, healthy=False, reason="refused", ejections=1)
     assert [(kind, content["healthy"]) for kind, content in told] == [("health", False)]
+
+
+# -- names -------------------------------------------------------------------------------------
+
+NAME = "dns://llm.example:8000"
+HERE = "http://10.0.0.1:8000"
+
+
+@pytest.fixture
+async def named() -> AsyncIterator[Admin]:
+    """`chat`, whose v1 is one server beside a name with three addresses, one of which refuses."""
+    route = plain_route()
+    route["versions"]["v1"]["endpoints"].append(NAME)
+    async with admin_port(configuration(route)) as admin:
+        admin.workers.addresses[NAME] = ("10.0.1.3", "10.0.1.1", "10.0.1.2")
+        admin.workers.dead = {"10.0.1.2"}
+        for worker in ("w0", "w1"):
+            admin.workers.report_health(worker, healthy=True)
+        yield admin
+
+
+async def counted(admin: Admin) -> tuple[int, int]:
+    """Of v1 as the overview tells it: healthy endpoints, and all."""
+    (chat,) = (await admin.call("GET", "/overview")).json()["routes"]
+    version = next(each for each in chat["versions"] if each["name"] == "v1")
+    return version["healthyEndpoints"], version["endpoints"]
+
+
+async def test_a_name_is_told_address_by_address_and_never_beside_them(named: Admin) -> None:
+    endpoints = (await v1(named))["endpoints"]
+    told = [(each["url"], each["healthy"], each["reasons"]) for each in endpoints]
+    assert told == [
+        (HERE, True, []),
+        (f"{NAME} (10.0.1.1)", True, []),
+        (f"{NAME} (10.0.1.2)", False, ["refused"]),
+        (f"{NAME} (10.0.1.3)", True, []),
+    ]
+    assert await counted(named) == (3, 4)
+
+
+async def test_a_name_without_addresses_is_one_endpoint_that_nobody_has_looked_at(
+    named: Admin,
+) -> None:
+    del named.workers.addresses[NAME]
+    for worker in ("w0", "w1"):
+        named.workers.report_health(worker, healthy=True)
+    told = [(each["url"], each["workers"]) for each in (await v1(named))["endpoints"]]
+    assert told == [(HERE, 2), (NAME, 0)]
+    assert await counted(named) == (1, 2)
+
+
+async def test_no_address_is_a_label_of_a_metric(named: Admin) -> None:
+    text = (await named.client.get("/metrics")).text
+    assert f'router_endpoint_healthy{{endpoint="{NAME}",route="chat",version="v1"}} 0.66' in text
+    assert f'router_endpoint_healthy{{endpoint="{HERE}",route="chat",version="v1"}} 1.0' in text
+    assert "10.0.1." not in text
+
+
+async def test_a_refused_switch_names_the_addresses_that_fail() -> None:
+    route = plain_route(strategy={"blueGreen": {"minHealthyEndpoints": 3}})
+    route["versions"]["v2"]["endpoints"] = [NAME, HERE]
+    async with admin_port(configuration(route)) as admin:
+        for worker in ("w0", "w1"):
+            admin.workers.report_health(worker, healthy=True)
+        to_v2 = {"to": "v2", "reason": "go"}
+        (failing,) = (await admin.call("POST", "/routes/chat/switch", to_v2)).json()["endpoints"]
+        assert failing == {"url": NAME, "reason": "no worker has looked at it yet"}
+        admin.workers.addresses[NAME] = ("10.0.1.1", "10.0.1.2")
+        admin.workers.dead = {"10.0.1.2"}
+        for worker in ("w0", "w1"):
+            admin.workers.report_health(worker, healthy=True)
+        (failing,) = (await admin.call("POST", "/routes/chat/switch", to_v2)).json()["endpoints"]
+        assert failing == {"url": f"{NAME} (10.0.1.2)", "reason": "refused"}
+        admin.workers.dead = set()
+        for worker in ("w0", "w1"):
+            admin.workers.report_health(worker, healthy=True)
+        assert (await admin.call("POST", "/routes/chat/switch", to_v2)).status_code == 200

@@ -18,7 +18,7 @@ import * as api from "./api.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
-import { notice, problemNotice, tag } from "./ui.js";
+import { notice, problemNotice, tag, waiting } from "./ui.js";
 
 const PAGES = [
   { pattern: /^\/$/, nav: "overview", load: () => import("./pages/overview.js") },
@@ -96,11 +96,13 @@ async function go() {
 }
 
 async function show(load, more) {
-  const mine = (visit += 1);
+  // Before the next one is there, which may take a while: no timer of the old one comes after it.
+  leave();
+  replace(main, waiting());
+  const mine = visit;
   try {
     const page = await load();
     if (mine !== visit) return;
-    leave();
     mounted = page.mount(contextOf(more));
     replace(main, mounted.element);
     document.title = `${mounted.title} · inference-router`;
@@ -127,8 +129,12 @@ function contextOf(more) {
   };
 }
 
-/** A dialog is its page's: none outlives the page, or the session. */
+/**
+ * End what is shown, and what is on its way to be.  A dialog is its page's: none outlives the
+ * page, or the session.
+ */
 function leave() {
+  visit += 1;
   mounted?.unmount?.();
   mounted = null;
   for (const open of document.querySelectorAll("dialog[open]")) open.close();

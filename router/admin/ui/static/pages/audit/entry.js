@@ -3,7 +3,8 @@
  */
 
 import { h, replace } from "../../dom.js";
-import { count, dateTime, moment } from "../../format.js";
+import { count, dateTime } from "../../format.js";
+import { momentElement } from "../../moments.js";
 import { copyable, table, tag } from "../../ui.js";
 import { textBlock, visible } from "../shadow/visible.js";
 import { changesOf } from "./changes.js";
@@ -27,7 +28,7 @@ export function entryItem(entry, { open = false } = {}) {
     { data: { key: `entry-${sequence}` } },
     h("span", { class: "entry-line" },
       h("span", { class: "entry-number muted" }, `#${count(sequence)}`),
-      h("time", { datetime: new Date(time * 1000).toISOString(), title: dateTime(time) }, moment(time)),
+      momentElement(time),
       tag(action, ...look(action)),
       h("span", { class: "entry-route" }, route ?? "–"),
       h("span", { class: "entry-actor" }, visible(actor.name)),

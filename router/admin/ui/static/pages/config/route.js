@@ -3,7 +3,8 @@
  */
 
 import { h, replace } from "../../dom.js";
-import { moment, percent } from "../../format.js";
+import { percent } from "../../format.js";
+import { momentElement } from "../../moments.js";
 import { badge, table, tag } from "../../ui.js";
 import { visible } from "../shadow/visible.js";
 
@@ -37,13 +38,13 @@ function whole(name, declared, running) {
     ["weights", declared.initialWeights === null ? "by the strategy" : weights(declared.initialWeights), weights(running.weights)],
     ["strategy", declared.strategy, running.phase],
     ["shadow", copies(declared.shadow), copies(running.shadow)],
-    ["held by a person", "–", held(running.override)],
+    ["held by a person", "–", running.override && held(running.override)],
     ["given up", "–", running.rejected ?? "–"],
   ];
   const columns = [
     { title: "What", cell: ([what]) => h("b", null, what) },
     { title: "Declared", cell: ([, value]) => visible(value) },
-    { title: "Running", cell: ([, , value]) => visible(value) },
+    { title: "Running", cell: ([, , value]) => (typeof value === "string" ? visible(value) : value ?? "–") },
   ];
   const versions = [
     { title: "Version", cell: ([version]) => h("b", null, version) },
@@ -67,8 +68,6 @@ function copies(shadow) {
   return `${percent(shadow.percent)} to ${shadow.version}${shadow.by ? ` (${shadow.by})` : ""}`;
 }
 
-function held(override) {
-  if (override === null) return "–";
-  const end = override.expires === null ? "until released" : `until ${moment(override.expires)}`;
-  return `${override.holder}, ${end}: ${override.reason}`;
+function held({ holder, expires, reason }) {
+  return [visible(holder), ", until ", expires === null ? "released" : momentElement(expires), `: ${visible(reason)}`];
 }

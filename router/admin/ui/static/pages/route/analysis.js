@@ -4,8 +4,9 @@
 
 import { timeChart } from "../../chart.js";
 import { h, replace } from "../../dom.js";
-import { count, duration, moment, number } from "../../format.js";
+import { count, dateTime, duration, number } from "../../format.js";
 import { icon } from "../../icons.js";
+import { momentElement } from "../../moments.js";
 import { badge, tag } from "../../ui.js";
 import { readable } from "./now.js";
 import { limitsOf } from "./thresholds.js";
@@ -48,8 +49,8 @@ export function analysisPart() {
 
 function runElement(run, open, onToggle) {
   const { id, phase, canary, started, finished, message, metrics } = run;
-  const span = finished === null ? `since ${moment(started)}` : `${moment(started)}, ${duration(finished - started)} long`;
-  const summary = h("summary", { data: { key: `run-${id}` } }, h("span", { class: "row run-head" }, badge(phase), h("b", null, id), h("span", { class: "muted small" }, `${canary} · ${span}`)));
+  const span = [finished === null && "since ", momentElement(started), finished !== null && `, ${duration(finished - started)} long`];
+  const summary = h("summary", { data: { key: `run-${id}` } }, h("span", { class: "row run-head" }, badge(phase), h("b", null, id), h("span", { class: "muted small" }, `${canary} · `, span)));
   const element = h("details", { class: "run", open }, summary, message && h("p", { class: "why-now" }, message), h("div", { class: "metrics" }, metrics.map(metricElement)));
   element.addEventListener("toggle", () => onToggle(element.open));
   return element;
@@ -94,7 +95,7 @@ function numeric(text) {
 function reading({ phase, value, message, finished_s: at, samples }) {
   const [tone, picture] = TONES[phase] ?? ["calm", "dot"];
   const told = phase === "NoData" ? "no data" : readable(value) || message || "–";
-  const title = [moment(at), phase, samples !== null && samples !== undefined && `${count(samples)} samples`, message].filter(Boolean).join(" · ");
+  const title = [dateTime(at), phase, samples !== null && samples !== undefined && `${count(samples)} samples`, message].filter(Boolean).join(" · ");
   return h("span", { class: `reading tone-${tone}`, title }, icon(picture), told, h("span", { class: "unseen" }, ` ${phase}`));
 }
 

@@ -49,9 +49,9 @@ function join(parts) {
 }
 
 /** The reason that the rollout gives, and the measurement that has led to it. */
-function reason({ phase, message, target, reason: why, pausedUntil }, runs, entries) {
+function reason({ message, reason: why, pausedUntil, finished }, runs, entries) {
   if (why === "CanaryPauseStep" && pausedUntil !== null) return null; // said above, with what is left
-  const decided = phase === "Degraded" ? decisive(runs, target) : null;
+  const decided = why === "AnalysisFailed" ? decisive(runs, entries, finished) : null;
   const when = entries.find(({ reason: said }) => said === message)?.time;
   const text = [message, when && `at ${moment(when)}`].filter(Boolean).join(" ");
   return [
@@ -61,11 +61,13 @@ function reason({ phase, message, target, reason: why, pausedUntil }, runs, entr
 }
 
 /**
- * "error-rate: 0.083, not result[0] < 0.05, at 02:13:20" of the newest run that has failed.
+ * "error-rate: 0.083, not result[0] < 0.05, at 02:13:20" of the run that the abort's entry names:
+ * a run of an earlier attempt has not led to it, nor has a metric that is only tried.
  */
-function decisive(runs, target) {
-  const run = runs.find(({ phase, canary }) => (phase === "Failed" || phase === "Error") && canary === target);
-  const metric = run?.metrics.find(({ phase }) => phase === "Failed" || phase === "Error");
+function decisive(runs, entries, finished) {
+  const abort = entries.find(({ action, time }) => action === "rollout.aborted" && time >= finished);
+  const run = runs.find(({ id }) => id === abort?.evidence?.run);
+  const metric = run?.metrics.find(({ phase, dryRun }) => phase === run.phase && !dryRun);
   if (!metric) return null;
   const bad = metric.measurements.findLast(({ phase }) => phase === metric.phase);
   const condition = metric.failureCondition ?? (metric.successCondition && `not ${metric.successCondition}`);

@@ -3,7 +3,8 @@
  */
 
 import { h, replace } from "../../dom.js";
-import { moment, percent } from "../../format.js";
+import { percent } from "../../format.js";
+import { momentElement } from "../../moments.js";
 
 const SHOWN = 20;
 
@@ -33,7 +34,7 @@ function item({ sequence, time, action, actor, reason, before, after, evidence }
   return h(
     "li",
     null,
-    h("time", { datetime: new Date(time * 1000).toISOString() }, moment(time)),
+    momentElement(time),
     h(
       "div",
       { class: "what" },

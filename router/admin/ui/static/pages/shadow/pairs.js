@@ -5,7 +5,8 @@
  */
 
 import { h, replace } from "../../dom.js";
-import { count, moment } from "../../format.js";
+import { count } from "../../format.js";
+import { momentElement } from "../../moments.js";
 import { pager, problemNotice, table, tag, waiting } from "../../ui.js";
 import { openPair } from "./pair.js";
 import { VERDICTS } from "./report.js";
@@ -78,7 +79,7 @@ export function pairsPart({ api, path, name, may, query }) {
   function columnsOf() {
     return [
       { title: "Pair", cell: ({ id }) => (may("operator") ? opener(id) : `#${id}`) },
-      { title: "Time", cell: ({ time }) => moment(time) },
+      { title: "Time", cell: ({ time }) => momentElement(time) },
       { title: "Verdict", cell: ({ verdict: found }) => tag(...(VERDICTS[found] ?? [found])) },
       { title: "Differs in", cell: ({ differing, error }) => (error ? error : differing.join(", ") || "–") },
       { title: "Twin differs in", cell: ({ twinDiffering }) => (twinDiffering === null ? "no twin" : twinDiffering.join(", ") || "nothing") },
