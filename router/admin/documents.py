@@ -15,6 +15,7 @@ class EndpointDocument(Section):
     """One model server, as the live workers see it."""
 
     url: str
+    """As configured; of a `dns://` one with the address, like `dns://llm:8000 (10.0.0.7)`."""
     healthy: bool
     """Every live worker holds it healthy."""
     healthy_workers: int
@@ -677,6 +678,7 @@ class VersionNumbersDocument(Section):
     healthy_endpoints: int
     """How many every live worker holds healthy."""
     endpoints: int
+    """How many there are; each address of a `dns://` one counts."""
 
 
 class OverviewRouteDocument(Section):

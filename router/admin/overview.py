@@ -11,6 +11,7 @@ from router.admin.paging import page_of
 from router.admin.reply import json_response
 from router.admin.requests import PageParameters
 from router.controller.changes import told_override
+from router.controller.endpoints import list_endpoints
 from router.controller.plane import ControlPlane
 from router.rollouts.status import Status
 from router.snapshot import Route, Version
@@ -101,8 +102,8 @@ def _version(
     key = (route.name, version.name)
     override = plane.states[route.name].override
     wanted = plane.states[route.name].weights.get(version.name, 0) / 100
-    said = plane.fleet.endpoints(*key)  # a name's addresses are told one by one
-    urls = {endpoint.url for endpoint in version.endpoints} | said.keys()
+    said = plane.fleet.endpoints(*key)
+    endpoints = list_endpoints((endpoint.url for endpoint in version.endpoints), said)
     serving = in_flight.get(key, 0)
     return {
         "name": version.name,
@@ -112,7 +113,7 @@ def _version(
         **numbers(windows.get(key)),
         "inFlight": int(serving) if isinstance(serving, int | float) else 0,
         "healthyEndpoints": sum(all(one.healthy for one in each) for each in said.values()),
-        "endpoints": len(urls),
+        "endpoints": len(endpoints),
     }
 
 

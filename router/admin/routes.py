@@ -13,6 +13,7 @@ from router.admin.pressure import Pressure, pressure
 from router.admin.reply import bytes_response, json_response
 from router.admin.requests import RouteParameters
 from router.controller.changes import told_override, told_shadow
+from router.controller.endpoints import list_endpoints
 from router.controller.fleet import Fleet
 from router.controller.plane import ControlPlane
 from router.link.messages import EndpointHealth
@@ -103,8 +104,7 @@ def _version(
     route: Route, version: Version, state: RouteState, fleet: Fleet, now: float
 ) -> dict[str, Any]:
     said = fleet.endpoints(route.name, version.name)
-    urls = dict.fromkeys([endpoint.url for endpoint in version.endpoints])
-    urls |= dict.fromkeys(said)  # a dns:// endpoint may be reported address by address
+    labels = list_endpoints((endpoint.url for endpoint in version.endpoints), said)
     wanted = None if state.override is None else state.weights.get(version.name, 0) / 100
     return {
         "name": version.name,
@@ -116,7 +116,7 @@ def _version(
         "drainUntil": _if_ahead(version.drain_until_s, now),
         "warmUntil": state.warm[version.name] if state.is_warm(version.name, now) else None,
         "lineage": state.lineage.get(version.name, {}),
-        "endpoints": [_endpoint(url, said.get(url, []), now) for url in urls],
+        "endpoints": [_endpoint(label, said.get(label, []), now) for label in labels],
     }
 
 
@@ -124,11 +124,11 @@ def _if_ahead(time_s: float | None, now: float) -> float | None:
     return time_s if time_s is not None and now < time_s else None
 
 
-def _endpoint(url: str, said: list[EndpointHealth], now: float) -> dict[str, Any]:
+def _endpoint(label: str, said: list[EndpointHealth], now: float) -> dict[str, Any]:
     healthy = sum(one.healthy for one in said)
     reasons = sorted({one.reason for one in said if one.reason})
     return {
-        "url": url,
+        "url": label,
         "healthy": bool(said) and healthy == len(said),
         "healthyWorkers": healthy,
         "workers": len(said),

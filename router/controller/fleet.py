@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from typing import Any, Final, NamedTuple, Protocol
 
+from router.controller.endpoints import endpoint_series
 from router.controller.readiness import Readiness, WorkerView, assess
-from router.link.messages import EndpointHealth, Health, Pair
+from router.link.messages import EndpointHealth, Gone, Health, Pair
 from router.snapshot import Snapshot
 from router.telemetry import families
 from router.telemetry.merge import Incarnation, Merger, View
@@ -79,7 +80,7 @@ class Fleet:
         return assess(snapshot, self._live, expected=self._expected, draining=bool(self._draining))
 
     def endpoints(self, route: str, version: str) -> dict[str, list[EndpointHealth]]:
-        """What each live worker says of each endpoint of a version."""
+        """What each live worker says of each endpoint of a version, by label."""
         said: dict[str, list[EndpointHealth]] = {}
         for worker in self._live.values():
             for endpoint, health in worker.endpoints.get((route, version), {}).items():
@@ -126,25 +127,9 @@ class Fleet:
     def series(self) -> Iterator[Series]:
         """What control itself knows of its workers."""
         yield Series(families.WORKER_RESTARTS.name, (), self._restarts)
-        held: dict[tuple[str, str, str], int] = {}
-        idle: dict[tuple[str, str, str], float] = {}
-        warm: dict[tuple[str, str, str], float] = {}
         for name, worker in self._live.items():
             yield Series(families.GENERATION.name, (name,), worker.generation)
-            for version, endpoints in worker.endpoints.items():
-                for endpoint, health in endpoints.items():
-                    key = (*version, endpoint)
-                    held[key] = held.get(key, 0) + health.healthy
-                    if health.idle_s:
-                        idle[key] = min(health.idle_s, idle.get(key, health.idle_s))
-                    if health.warm_until_s:
-                        warm[key] = max(health.warm_until_s, warm.get(key, 0.0))
-        for key, workers in held.items():
-            yield Series(families.ENDPOINT_HEALTHY.name, key, workers / len(self._live))
-        for key, seconds in idle.items():
-            yield Series(families.ENDPOINT_IDLE.name, key, seconds)
-        for key, ends_at in warm.items():
-            yield Series(families.ENDPOINT_WARM.name, key, ends_at)
+        yield from endpoint_series(self._live.values())
         panics = Counter(version for worker in self._live.values() for version in worker.panics)
         for version, workers in panics.items():
             yield Series(families.VERSION_PANIC.name, version, workers / len(self._live))
@@ -211,23 +196,22 @@ class Fleet:
             worker.panics.clear()
         for one in health.endpoints:
             known = worker.endpoints.setdefault((one.route, one.version), {})
-            before = known.get(one.endpoint)
-            known[one.endpoint] = one
+            before = known.get(one.label)
+            known[one.label] = one
             if not health.complete and _is_news(before, one):
                 state = "healthy" if one.healthy else f"unhealthy: {one.reason}"
-                log.info(
-                    "%s: %s/%s %s is %s", who.worker, one.route, one.version, one.endpoint, state
-                )
+                log.info("%s: %s/%s %s is %s", who.worker, one.route, one.version, one.label, state)
                 self.tell(
                     "health",
                     one.route,
                     worker=who.worker,
                     version=one.version,
-                    endpoint=one.endpoint,
+                    endpoint=one.label,
                     healthy=one.healthy,
                     reason=one.reason,
                 )
-
+        for gone in health.gone:
+            self._let_go(who, worker, gone)
         for panic in health.panics:
             version = (panic.route, panic.version)
             if panic.active == (version in worker.panics):
@@ -259,6 +243,13 @@ class Fleet:
                 )
         if health.trips:
             self.when_tripped()
+
+    def _let_go(self, who: Incarnation, worker: WorkerView, gone: Gone) -> None:
+        known = worker.endpoints.get((gone.route, gone.version), {})
+        if known.pop(gone.label, None) is None:
+            return
+        log.info("%s: %s/%s %s is gone", who.worker, gone.route, gone.version, gone.label)
+        self.tell("gone", gone.route, worker=who.worker, version=gone.version, endpoint=gone.label)
 
     def _view(self, who: Incarnation) -> WorkerView | None:
         """None while it drains: what it serves and sees does not count any more."""

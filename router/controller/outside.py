@@ -17,6 +17,7 @@ from router.config.models import Route
 from router.config.models.outside import Prometheus
 from router.controller.changes import Configured, Decided
 from router.controller.default_server import Measuring, with_default
+from router.controller.endpoints import list_endpoints
 from router.controller.fleet import Fleet
 from router.controller.gates import Gates
 from router.controller.notify import News, Notifier
@@ -156,11 +157,10 @@ class Outside:
         """Each endpoint of versions of which at least one worker has said something."""
         for name in route.versions.keys() & versions:
             said = self._fleet.endpoints(route.name, name)
-            # A name's addresses are told one by one, and it is not known which there will be.
-            urls = [url.text for url in route.versions[name].endpoints if not url.dns]
+            urls = [url.text for url in route.versions[name].endpoints]
             if said:
-                known = dict.fromkeys([*urls, *said])
-                yield name, tuple(_seen(url, said.get(url, ())) for url in known)
+                known = list_endpoints(urls, said)
+                yield name, tuple(_seen(label, said.get(label, ())) for label in known)
 
     # -- what a decision leads to --------------------------------------------------------------
 

@@ -16,6 +16,7 @@ MAX_REASONS: Final = 20
 class WorkerView:
     """One live worker: the generation it serves, and what it sees of endpoints and versions.
 
+    `endpoints` are by (route, version), then by label: each address of a name is one of its own.
     `trips` are the versions that it took out of the split by itself, and why; `panics` those whose
     requests it gives to endpoints that it had left alone.
     """

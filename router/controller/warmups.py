@@ -36,6 +36,7 @@ from router.config.models.strategy import Warmup
 from router.errors import RouterError
 from router.rollouts.events import WarmupOutcome
 from router.rollouts.state import RouteState
+from router.snapshot import endpoint_label
 
 log: Final = logging.getLogger(__name__)
 
@@ -275,7 +276,7 @@ async def _resolve(url: EndpointUrl, heating: _Heating) -> list[_Place]:
 
 def _address(url: EndpointUrl, address: str, host: str) -> _Place:
     base = f"http://{_authority(address, url.port)}{url.base_path}"
-    return _Place(f"{url.text} ({address})", base, host)
+    return _Place(endpoint_label(url.text, address), base, host)
 
 
 def _authority(host: str, port: int) -> str:

@@ -7,7 +7,7 @@ negotiation: `Hello.release` differs only by mistake, and is refused.
 
 import msgspec
 
-from router.snapshot import Snapshot, SnapshotChange
+from router.snapshot import Snapshot, SnapshotChange, endpoint_label
 from router.telemetry.recorder import Series
 
 
@@ -70,6 +70,7 @@ class Telemetry(_Message, frozen=True, tag="telemetry"):
 class EndpointHealth(msgspec.Struct, frozen=True, array_like=True):
     """One endpoint as one worker sees it; `reason` says why it is not healthy.
 
+    `endpoint` is its URL as configured, `address` which of a `dns://` endpoint's it is, else empty.
     `ejections`: times that it was left alone, `ejected_until_s` until when it is.  Between
     `warm_from_s` and `warm_until_s` its share grows (`slowStart`).  `idle_s`: how long its idle
     connections are kept, where that was learned.  Times in seconds since 1970 UTC; 0: none.
@@ -85,6 +86,26 @@ class EndpointHealth(msgspec.Struct, frozen=True, array_like=True):
     warm_from_s: float = 0.0
     warm_until_s: float = 0.0
     idle_s: float = 0.0
+    address: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name among the endpoints of its version."""
+        return endpoint_label(self.endpoint, self.address)
+
+
+class Gone(msgspec.Struct, frozen=True, array_like=True):
+    """An address that a `dns://` endpoint does not resolve to any more."""
+
+    route: str
+    version: str
+    endpoint: str
+    address: str
+
+    @property
+    def label(self) -> str:
+        """What it was known by (see `EndpointHealth`)."""
+        return endpoint_label(self.endpoint, self.address)
 
 
 class Trip(msgspec.Struct, frozen=True, array_like=True):
@@ -106,12 +127,14 @@ class Panic(msgspec.Struct, frozen=True, array_like=True):
 class Health(_Message, frozen=True, tag="health"):
     """Endpoints whose health changed, and breakers that tripped; if `complete`, all there are.
 
-    `panics` are the versions of these endpoints; if `complete`, those in panic.
+    `panics` are the versions of these endpoints; if `complete`, those in panic.  `gone` are not
+    there any more; never if `complete`.
     """
 
     endpoints: list[EndpointHealth] = []
     trips: list[Trip] = []
     panics: list[Panic] = []
+    gone: list[Gone] = []
     complete: bool = False
 
 

@@ -122,8 +122,8 @@ class Tls(_Value, frozen=True):
 class Endpoint(_Value, frozen=True):
     """One model server.
 
-    `url` is as configured: its identity in metrics and logs.  `base_path` has no slash at its
-    end.  With `dns`, every address that the name resolves to is an endpoint of its own.
+    `url` is as configured: its identity in metrics.  `base_path` has no slash at its end.  With
+    `dns`, every address that the name resolves to is an endpoint of its own (`endpoint_label`).
     """
 
     url: str
@@ -139,6 +139,15 @@ class Endpoint(_Value, frozen=True):
         """The Host field that this endpoint expects (RFC 9110 §7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.https else 80) else f"{host}:{self.port}"
+
+
+def endpoint_label(url: str, address: str) -> str:
+    """What tells an endpoint from the others; `address` is empty where the URL alone does.
+
+    For people, logs and health, never for metrics: addresses come from DNS, not from the
+    configuration.  No two are alike: a URL has no blank.
+    """
+    return f"{url} ({address})" if address else url
 
 
 class Circuit(_Value, frozen=True):

@@ -10,7 +10,7 @@ import pytest
 
 from router.dataplane.accesslog import AccessLogSettings
 from router.snapshot import Retry
-from tests.support.dataplanes import RunningDataPlane, route, version
+from tests.support.dataplanes import RunningDataPlane, endpoint, route, version
 from tests.support.raw import RawClient, get, post, wait_until
 from tests.support.upstreams import Upstreams
 
@@ -54,6 +54,20 @@ async def test_a_line_tells_request_version_generation_and_bytes(
     assert (line["bytes_in"], line["bytes_out"]) == (5, len(answer.body))
     assert (line["reason"], line["attempts"]) == (None, 1)
     assert 0 <= line["first_byte_s"] <= line["duration_s"]
+
+
+async def test_a_line_tells_which_address_of_a_name_it_was(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, log: Path
+) -> None:
+    server = await upstreams.named("v1")
+    url = f"dns://localhost:{server.port}"
+    name = endpoint(server, url=url, host="localhost", dns=True)
+    router.install(route("chat", version("v1", name)))
+    await wait_until(lambda: bool(router.plane.health().endpoints))
+    assert (await client.ask(get())).status == 200
+    (line,) = await lines_of(log, 1)
+    assert line["endpoint"] == f"{url} (127.0.0.1)"
+    router.install()
 
 
 @pytest.mark.parametrize("mode", ["off"])
