@@ -14,8 +14,9 @@ from router.comparison.tool_calls import ToolCall
 
 Json = dict[str, Any]
 
-MAX_COUNT: Final = 2**53
-"""No server has made so many tokens or choices; what is larger is no count."""
+MAX_COUNT: Final = 2**32
+"""No server has made so many tokens or choices; what is larger is no count.  The sums of thousands
+of pairs' must fit 64 bits, or they could not be stored."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from typing import Any, Final
 import msgspec
 
 MAX_EVENT: Final = 64 * 1024
+MAX_REPORTED: Final = 2**32
+"""No generation has so many tokens; what is larger (or below 0) is no count."""
 
 _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
@@ -33,6 +35,15 @@ _MESSAGE_TYPES: Final = frozenset(
 _DELTA_CONTENT: Final = ("content", "reasoning_content", "reasoning", "tool_calls")
 
 
+def reported(number: object) -> int | None:
+    """A number that a model server told, or None where it can be no count.
+
+    Every number that is counted because a model server said so comes through here: one that is
+    negative makes a counter fall, and one that is huge cannot be told to control.
+    """
+    return number if type(number) is int and 0 <= number <= MAX_REPORTED else None
+
+
 class Usage:
     """What one generation reported of itself; None where it did not."""
 
@@ -48,11 +59,11 @@ class Usage:
         if not isinstance(usage, dict):
             return
         for name in ("prompt_tokens", "input_tokens"):
-            if type(usage.get(name)) is int:
-                self.prompt_tokens = usage[name]
+            if (number := reported(usage.get(name))) is not None:
+                self.prompt_tokens = number
         for name in ("completion_tokens", "output_tokens"):
-            if type(usage.get(name)) is int:
-                self.completion_tokens = usage[name]
+            if (number := reported(usage.get(name))) is not None:
+                self.completion_tokens = number
 
 
 class StreamObserver(Usage):
@@ -230,6 +241,8 @@ class StreamObserver(Usage):
 
 
 class _Usage(msgspec.Struct):
+    """As it came: read with `reported`."""
+
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     input_tokens: int | None = None

@@ -8,7 +8,8 @@ Guarantees (each is a test in tests/unit/link/test_link.py):
   * a worker never goes back a generation;
   * nothing here blocks the worker: memory for outgoing messages is bounded, and a control that
     does not read is left waiting;
-  * after a reconnect control knows everything again: generation, health, every count.
+  * after a reconnect control knows everything again: generation, health, every count;
+  * a report that cannot be made ends the connection, never the reports: the link begins anew.
 """
 
 import asyncio
@@ -50,6 +51,8 @@ SERIES_PER_MESSAGE: Final = 1_000
 
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 FAREWELL_S: Final = 1.0
+FAULT_PAUSE_S: Final = 1.0
+"""After a fault of our own: what failed will likely fail again."""
 
 
 class Table(Protocol):
@@ -101,6 +104,7 @@ class LinkClient:
         self._pairs: list[bytes] = []
         self._pairs_size = 0
         self._draining = False
+        self._faulty = False
         self._closed = False
 
     async def run(self) -> None:
@@ -115,7 +119,8 @@ class LinkClient:
                 pass  # control is away; it is restarted by the supervisor, not by us
             else:
                 await self._follow(reader, writer, backoff)
-            await asyncio.sleep(backoff.next_s(random.random()))  # noqa: S311 - jitter
+            pause_s = backoff.next_s(random.random())  # noqa: S311 - jitter
+            await asyncio.sleep(max(pause_s, FAULT_PAUSE_S) if self._faulty else pause_s)
 
     async def wait_installed(self) -> None:
         """Wait for the first table; before it there is nothing to serve."""
@@ -166,6 +171,9 @@ class LinkClient:
                 await stream.wait_closed()
         except (TimeoutError, OSError):
             stream.transport.abort()
+        except Exception:
+            log.exception("link: the last counts could not be told; what control has stays")
+            stream.transport.abort()
 
     # -- one connection ------------------------------------------------------------------------
 
@@ -173,6 +181,7 @@ class LinkClient:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, backoff: Backoff
     ) -> None:
         self._stream = writer
+        self._faulty = False
         self._health_owed.set()
         hello = Hello(
             worker=self._worker,
@@ -231,15 +240,25 @@ class LinkClient:
         self._health_owed.set()  # the table may have other endpoints now
 
     async def _report(self, stream: asyncio.StreamWriter) -> None:
+        try:
+            await self._report_on(stream)
+        except ConnectionError:
+            pass  # the reading side ends the conversation
+        except Exception:
+            # A worker that no longer reports would look well for ever: the link begins anew.
+            log.exception("link: a report could not be made; connecting again")
+            self._faulty = True
+            stream.close()
+
+    async def _report_on(self, stream: asyncio.StreamWriter) -> None:
         everything = True
-        with suppress(ConnectionError):  # the reading side ends the conversation
-            while True:
-                if self._health_owed.is_set():
-                    self._health_owed.clear()
-                    stream.write(encode(self._reporter.health()))
-                await self._send_series(stream, everything=everything)
-                everything = False
-                await self._wait_report_due()
+        while True:
+            if self._health_owed.is_set():
+                self._health_owed.clear()
+                stream.write(encode(self._reporter.health()))
+            await self._send_series(stream, everything=everything)
+            everything = False
+            await self._wait_report_due()
 
     async def _wait_report_due(self) -> None:
         # Many changes in a row shall not make as many reports of every endpoint.

@@ -4,13 +4,15 @@ A JSON body is never parsed into objects: msgspec skips everything but the wante
 fields, three to seven times faster than a full parse.  When a version has its own name for the
 model, only the bytes of that JSON value change.
 
-Guarantees (tests/properties/test_body.py):
+Guarantees (tests/properties/test_body.py, tests/unit/routing/test_body_costs.py):
   * `rename_model` changes the top-level `model` and not one other byte, or refuses;
-  * nothing here takes more than linear time in the (bounded) body.
+  * nothing here takes more than linear time in the (bounded) body: a form is searched about
+    twice; to rename a model a whole body is read at most four times, a beginning once.
 """
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final, cast
 
 import msgspec
@@ -19,7 +21,7 @@ from router.errors import ErrorCode, RouterError
 
 MODEL: Final = "model"
 _MODEL_KEY: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")')
-_MAX_CANDIDATES: Final = 64
+_MAX_CANDIDATES: Final = 10_000
 _BOUNDARY: Final = re.compile(
     rb'multipart/form-data\b.*?;[ \t]*boundary=(?:"([^"]{1,70})"|([^ \t;"]{1,70}))', re.IGNORECASE
 )
@@ -95,6 +97,12 @@ def model_of_prefix(prefix: bytes) -> str | None:
 
     The search ends after `_MAX_TOKENS` tokens: such a body is no inference request.
     """
+    span = _find_in_prefix(prefix)
+    return None if span is None else _as_text(prefix[slice(*span)])
+
+
+def _find_in_prefix(prefix: bytes) -> tuple[int, int] | None:
+    """Where the string stands that is the first top-level `model`."""
     depth = 0
     for number, match in enumerate(_TOKEN.finditer(prefix)):
         first = prefix[match.start()]
@@ -107,7 +115,7 @@ def model_of_prefix(prefix: bytes) -> str | None:
         elif depth == 1 and match[0] == b'"model"':
             found = _MODEL_KEY.match(prefix, match.start())
             if found is not None:
-                return _as_text(found[1])
+                return found.span(1)
     return None
 
 
@@ -122,26 +130,55 @@ def _as_text(literal: bytes) -> str | None:
 def rename_model(body: bytes, new: str, *, complete: bool = True) -> bytes:
     """Change the value of the top-level `model` if there is one, and no other byte.
 
-    The right one of several places that look like it is found by reading the outcome: only the
-    top-level value changes what a reader sees.
-
     Raises:
         BodyError: there is no such value that can be changed alone.
     """
-    read = _model if complete else model_of_prefix
-    literal = msgspec.json.encode(new)
-    old = read(body)
+    if not complete:
+        return _rename_in_prefix(body, new)
+    old = _model(body)
     if old is None or old == new:
         return body
-    for number, match in enumerate(_MODEL_KEY.finditer(body)):
-        if number >= _MAX_CANDIDATES:
-            break
-        if _as_text(match[1]) != old:
-            continue
-        renamed = body[: match.start(1)] + literal + body[match.end(1) :]
-        if read(renamed) == new:
-            return renamed
+    literal = msgspec.json.encode(new)
+    for find in (_find_first, _find_in_whole):  # nearly always it is the first
+        span = find(body)
+        if span is not None:
+            renamed = body[: span[0]] + literal + body[span[1] :]
+            if _model(renamed) == new:
+                return renamed
     raise BodyError("cannot find one top-level model to rename", ErrorCode.MODEL_REQUIRED)
+
+
+def _rename_in_prefix(prefix: bytes, new: str) -> bytes:
+    span = _find_in_prefix(prefix)
+    if span is None or _as_text(prefix[slice(*span)]) in (None, new):
+        return prefix
+    # Needs no second look: what comes before the value is what made it the one.
+    return prefix[: span[0]] + msgspec.json.encode(new) + prefix[span[1] :]
+
+
+def _find_first(body: bytes) -> tuple[int, int] | None:
+    """Where the first value stands that looks like the top-level `model`."""
+    match = _MODEL_KEY.search(body)
+    return None if match is None else match.span(1)
+
+
+def _find_in_whole(body: bytes) -> tuple[int, int] | None:
+    """Where of several places the top-level `model` may stand; reading the outcome will tell.
+
+    Every place that looks like it is given its number for a name: the name that a reader then
+    sees tells which place it is.  JSON remains JSON, because in JSON each of them is a value.
+    """
+    spans = [match.span(1) for match in islice(_MODEL_KEY.finditer(body), _MAX_CANDIDATES)]
+    if len(spans) < 2:
+        return None
+    names = {str(number): span for number, span in enumerate(spans)}
+    pieces: list[bytes] = []
+    at = 0
+    for name, (start, end) in names.items():
+        pieces += (body[at:start], b'"%b"' % name.encode())
+        at = end
+    seen = _model(b"".join((*pieces, body[at:])))
+    return names.get(seen) if isinstance(seen, str) else None
 
 
 def _model(body: bytes) -> object:
@@ -162,11 +199,12 @@ def find_form_field(body: bytes, boundary: bytes, name: bytes) -> tuple[int, int
     delimiter = b"--" + boundary
     at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
     while at >= 0 and body.startswith(delimiter, at):
-        head_end = body.find(b"\r\n\r\n", at)
         end = body.find(b"\r\n" + delimiter, at + len(delimiter))
-        if head_end < 0 or end < 0:
+        if end < 0:
             return None
-        if head_end + 4 <= end and _field_name(body, at, head_end) == name:
+        # Up to the part's end only: to the body's, for each part, would take quadratic time.
+        head_end = body.find(b"\r\n\r\n", at, end)
+        if head_end >= 0 and _field_name(body, at, head_end) == name:
             return head_end + 4, end
         at = end + 2
     return None

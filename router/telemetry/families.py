@@ -126,7 +126,8 @@ ENDPOINT_HEALTHY: Final = Family(
     "router_endpoint_healthy",
     Kind.GAUGE,
     (*_VERSION, "endpoint"),
-    "Workers that hold this endpoint healthy, as a share of all workers (0 to 1).",
+    "Workers that hold this endpoint healthy, as a share of all (0 to 1); of a dns:// endpoint each"
+    " counts with the share of the addresses that it holds healthy.",
 )
 ENDPOINT_EJECTIONS: Final = Family(
     "router_endpoint_ejections_total",
@@ -235,7 +236,7 @@ LOG_DROPPED: Final = Family(
     "router_access_log_dropped_total",
     Kind.COUNTER,
     ("worker",),
-    "Access-log lines dropped because the writer could not keep up.",
+    "Access-log lines dropped because the writer could not keep up or could not write.",
 )
 GENERATION: Final = Family(
     "router_snapshot_generation", Kind.GAUGE, ("worker",), "Generation that the worker serves."

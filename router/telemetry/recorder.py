@@ -143,8 +143,10 @@ class VersionRecorder:
             series = histogram.series(family, version)
             if any(histogram.counts):
                 yield series
-        yield Series(families.TOKENS.name, (*version, "prompt"), self.prompt_tokens)
-        yield Series(families.TOKENS.name, (*version, "completion"), self.completion_tokens)
+        # As floats: others report these numbers, and their sum may pass what an integer of the
+        # link can hold.
+        yield Series(families.TOKENS.name, (*version, "prompt"), float(self.prompt_tokens))
+        yield Series(families.TOKENS.name, (*version, "completion"), float(self.completion_tokens))
         for family, reasons in (
             (families.FINISH_REASONS, self.finish_reasons),
             (families.RETRIES, self.retries),

@@ -17,6 +17,7 @@ from router.link.messages import (
     Drain,
     Draining,
     EndpointHealth,
+    Gone,
     Health,
     Hello,
     Install,
@@ -50,7 +51,13 @@ UP: list[Up] = [
     Ack(generation=4),
     Resync(generation=4),
     Telemetry(series=[Series("f", ("a", "b"), 1.5), Series("h", (), 2.0, [1, 2, 3])]),
-    Health(endpoints=[EndpointHealth("chat", "v1", "http://a:1", False, "refused")]),
+    Health(
+        endpoints=[
+            EndpointHealth("chat", "v1", "http://a:1", False, "refused"),
+            EndpointHealth("chat", "v1", "dns://a:1", True, address="10.0.0.1"),
+        ],
+        gone=[Gone("chat", "v1", "dns://a:1", "10.0.0.2")],
+    ),
     Draining(),
 ]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from router import __version__
-from router.link.client import LinkClient
+from router.link.client import FAULT_PAUSE_S, LinkClient
 from router.link.framing import Frames, encode, frames_down
 from router.link.messages import (
     Ack,
@@ -35,7 +35,7 @@ from router.telemetry.recorder import Series
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE_S = 5.0
+DEADLINE_S = 15.0
 
 
 def route(name: str, canary_bp: int = 0) -> Route:
@@ -578,6 +578,70 @@ async def test_a_worker_says_its_last_numbers_before_it_leaves(link: Link) -> No
     assert ("draining", "w0") in link.control.news
     async with asyncio.timeout(DEADLINE_S):
         await link.tasks[0]  # it does not connect again
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The long pauses that anything here makes: they are jumped, and remembered."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def jump(delay_s: float) -> None:
+        if delay_s >= FAULT_PAUSE_S:
+            pauses.append(delay_s)
+        await sleep(0 if delay_s >= FAULT_PAUSE_S else delay_s)
+
+    monkeypatch.setattr(asyncio, "sleep", jump)
+    return pauses
+
+
+UNTELLABLE = Series("f", (), 2**64)
+
+
+def times(link: Link, event: str) -> int:
+    return link.control.news.count((event, "w0"))
+
+
+async def test_a_report_that_cannot_be_made_begins_the_link_anew_and_not_at_once(
+    link: Link, pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    link.server.publish(snapshot(1, 0))
+    table = FakeTable()
+    table.counted = [UNTELLABLE]
+    link.worker("w0", table)
+    await link.control.wait_for(lambda: times(link, "left") >= 3)
+    assert len(pauses) >= times(link, "joined") - 1
+    assert "a report could not be made" in caplog.text
+    assert "OverflowError" in caplog.text
+
+
+async def test_health_gets_through_and_reports_go_on_after_one_that_could_not_be_made(
+    link: Link, pauses: list[float]
+) -> None:
+    table = FakeTable()
+    table.counted = [Series("g", (), 1.0)]
+    link.worker("w0", table)
+    await link.control.wait_for(lambda: times(link, "telemetry") >= 1)
+    table.counted = [UNTELLABLE]
+    await link.control.wait_for(lambda: times(link, "left") >= 1)
+    table.endpoints = [EndpointHealth("r0", "v1", "http://v1:1", False, "refused")]
+    sick = Health(endpoints=table.endpoints, complete=True)
+    await link.control.wait_for(lambda: sick in link.control.health)
+    table.counted = [Series("f", (), 1.0)]
+    await link.control.wait_for(lambda: table.counted[0] in link.control.series)
+    assert pauses
+
+
+async def test_a_worker_whose_last_numbers_cannot_be_told_leaves_all_the_same(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = FakeTable()
+    client = link.worker("w0", table)
+    await link.control.wait_for(lambda: ("joined", "w0") in link.control.news)
+    table.counted = [UNTELLABLE]
+    await client.close()
+    await link.control.wait_for(lambda: ("left", "w0") in link.control.news)
+    assert "OverflowError" in caplog.text
 
 
 async def test_control_can_ask_workers_to_drain(link: Link) -> None:
