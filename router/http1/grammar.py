@@ -121,7 +121,7 @@ def lines_of(lowered: bytes, name: bytes) -> list[tuple[int, int]]:
 
 
 def without_lines(block: bytes, cuts: list[tuple[int, int]]) -> bytes:
-    """Leave out the given spans, which stand in order and do not overlap."""
+    """Leave out the given spans, in the order in which they begin; one may lie within another."""
     if not cuts:
         return block
     kept = []
@@ -129,11 +129,14 @@ def without_lines(block: bytes, cuts: list[tuple[int, int]]) -> bytes:
     for start, end in cuts:
         if start > at:
             kept.append(block[at:start])
-        at = end
+        at = max(at, end)
     kept.append(block[at:])
     return b"".join(kept)
 
 
-def has_bare_line_end(data: bytes) -> bool:
-    """Tell whether a CR or LF stands alone: such a head will never be whole (RFC 9112 §2.2)."""
-    return _BARE_LINE_END.search(data) is not None
+def has_bare_line_end(data: bytes, start: int = 0) -> bool:
+    """Tell whether a CR or LF stands alone: such a head will never be whole (RFC 9112 §2.2).
+
+    What lies before `start` was looked at before; the byte at it was the last one then, at most.
+    """
+    return _BARE_LINE_END.search(data, start) is not None

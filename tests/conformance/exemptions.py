@@ -19,6 +19,7 @@ _PIPELINED: Final = "uvicorn reads no more once a request is pipelined, so it se
 _AT_ONCE: Final = "uvicorn answers malformed HTTP at once, in the middle of what it is sending"
 _ITS_WORDS: Final = "uvicorn refuses malformed HTTP itself, in its own words"
 _LENIENT: Final = "httptools takes two spaces in a request line for one"
+_ITS_PARSER: Final = "httptools keeps no head to look through"
 _DEADLINES: Final = "uvicorn has a timer of its own for idle clients"
 
 _CERTIFICATE: Final = "ASGI has no place for a client's certificate; the configuration refuses it"
@@ -35,6 +36,8 @@ NATIVE_ONLY: Final[dict[str, str]] = {
     "test_a_pipelined_request_of_a_client_that_went_is_never_sent": _PIPELINED,
     "test_a_refusal_of_malformed_http_has_the_shape_of_openai_and_is_counted": _ITS_WORDS,
     "test_a_verified_certificate_is_told_as_envoy_does_and_a_clients_own_word_never": _CERTIFICATE,
+    "test_a_clients_head_that_comes_byte_by_byte_is_looked_through_once": _ITS_PARSER,
+    "test_an_early_answer_that_nobody_takes_is_given_up_at_the_write_timeout": _DEADLINES,
     "test_an_idle_connection_is_closed_in_the_end": _DEADLINES,
     "test_malformed_http_is_answered_400_closed_and_never_forwarded[two spaces]": _LENIENT,
     "test_an_answer_that_is_ended_but_not_taken_holds_its_connection_for_that_long_only"

@@ -226,6 +226,81 @@ async def test_while_its_sticky_key_is_still_to_come(
     assert v1.requests == []
 
 
+LARGE = post(CHAT, {"user": "u", "prompt": "x" * 100_000})
+"""More than a door takes ahead; it comes in two parts, the second of which is its end."""
+PARTS = LARGE[:60_000], LARGE[60_000:]
+
+
+async def send_in_parts(router: RunningDataPlane, client: RawClient) -> None:
+    number = len(router.plane.active) + 1
+    await client.send(PARTS[0])
+    await wait_until(lambda: len(router.plane.active) == number)
+    await client.send(PARTS[1])
+    await asyncio.sleep(0.05)
+
+
+async def test_behind_a_large_request_while_the_model_server_is_connected_to(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, leave: Leave
+) -> None:
+    timeouts = Timeouts(connect_s=20)
+    router.install(route("chat", version("v1", upstreams.unreachable()), timeouts=timeouts))
+    await send_in_parts(router, client)
+    leave(client)
+    await router.wait_idle()
+    assert router.answers == GONE
+
+
+async def test_behind_a_large_request_while_it_waits_for_a_place(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, leave: Leave
+) -> None:
+    v1 = await upstreams.start()
+    router.install(route("chat", version("v1", v1), limits=Limits(max_in_flight=1, max_queue=1)))
+    await client.send(get("/first"))
+    call = await v1.next_call()
+    waiting = await router.connect()
+    await send_in_parts(router, waiting)
+    leave(waiting)
+    await wait_until(lambda: len(router.plane.active) == 1, "it waits on, for nobody")
+    await call.answer()
+    assert (await client.read_answer()).status == 200
+    await router.wait_idle()
+    assert [request.target for request in v1.requests] == ["/first"]
+
+
+async def test_behind_a_large_request_that_had_waited_for_its_place(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, leave: Leave
+) -> None:
+    v1 = await upstreams.start()
+    router.install(route("chat", version("v1", v1), limits=Limits(max_in_flight=1, max_queue=1)))
+    await client.send(get("/first"))
+    call = await v1.next_call()
+    waited = await router.connect()
+    await send_in_parts(router, waited)
+    await call.answer()
+    call = await v1.next_call()
+    await call.read_request()
+    leave(waited)
+    await call.wait_closed()
+    call.finish()
+    await router.wait_idle()
+    assert router.answers == {**GONE, ("chat", "v1", "stable", "200"): 1}
+
+
+async def test_while_a_whole_request_waits_in_the_router_for_its_model_server_to_read(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams, leave: Leave
+) -> None:
+    v1 = await upstreams.start(buffer_bytes=SMALL)
+    sticky = (StickySource(StickyKind.BODY, "user"),)
+    looks = Limits(max_inspect_bytes=16 * 1024 * 1024)
+    router.install(route("chat", version("v1", v1), sticky=sticky, limits=looks))
+    await client.send(post(CHAT, {"user": "u", "prompt": "x" * (9 * 1024 * 1024)}))
+    call = await v1.next_call()
+    await asyncio.sleep(0.05)
+    leave(client)
+    await router.wait_idle()  # before anybody reads on, and the router with it
+    await assert_gone(router, call)
+
+
 async def test_before_its_request_was_whole(
     router: RunningDataPlane, client: RawClient, v1: Upstream, leave: Leave
 ) -> None:

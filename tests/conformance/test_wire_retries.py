@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
-from router.snapshot import HeaderCondition, HeaderRoute, Limits, Retry
+from router.snapshot import HeaderCondition, HeaderRoute, Limits, Retry, Timeouts
 from tests.support.dataplanes import RunningDataPlane, canary, route, version
 from tests.support.raw import (
     RawClient,
@@ -529,3 +530,27 @@ async def test_what_an_idle_connection_says_closes_it(
     v1.replies = naming("good")
     assert (await client.ask(get("/next"))).json()["server"] == "good"
     assert router.errors == {}
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+async def test_an_attempt_behind_a_late_failure_has_all_its_time_to_connect(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    v2, v1 = await upstreams.start("v2"), version("v1", upstreams.unreachable(), weight=0)
+    timeouts = Timeouts(connect_s=20, first_byte_s=10)
+    router.install(route("chat", canary("v2", v2, weight=100), v1, timeouts=timeouts))
+    await client.send(post(CHAT, b"{}"))
+    call = await v2.next_call()
+    await call.read_request()
+    router.jump(9)
+    call.reset()
+    fallbacks = "router_fallbacks_total"
+    await wait_until(lambda: router.values(fallbacks))
+    router.jump(2)  # the first attempt would have ended now
+    await asyncio.sleep(0.7)  # the sweep has looked
+    assert len(router.plane.active) == 1
+    client.reset()
+    await router.wait_idle()
+    assert {labels[1:] for labels in router.errors} == {("v2", "canary", "reset")}

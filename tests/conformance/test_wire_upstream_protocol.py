@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from router.dataplane.upstream.connection import MAX_INTERIM
 from tests.support.dataplanes import RunningDataPlane, route, version
 from tests.support.raw import BrokenMessageError, RawClient, chunk, get, message, post
 from tests.support.upstreams import Upstream, Upstreams, naming, saying
@@ -91,6 +92,25 @@ async def test_a_broken_answer_is_answered_502_and_its_connection_closed(
 
     v1.replies = naming("v1")
     assert (await client.ask(get("/next"))).json()["server"] == "v1"
+
+
+async def test_a_flood_of_interim_answers_is_answered_502(
+    router: RunningDataPlane, client: RawClient, v1: Upstream
+) -> None:
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
+    for _ in range(2):  # each request has all of it
+        await client.send(get())
+        call = await v1.next_call()
+        await call.send(interim * (MAX_INTERIM // len(interim)))
+        await call.answer()
+        assert (await client.read_answer()).status == 200
+    await client.send(post("/files", b"x"))
+    call = await v1.next_call()
+    await call.send(interim * (MAX_INTERIM // len(interim) + 1))
+    answer = await client.read_answer()
+    assert (answer.status, answer.error["code"]) == (502, "upstream_protocol")
+    await call.read_to_end()
+    call.finish()
 
 
 BROKEN_CHUNKS: Final = {

@@ -22,7 +22,7 @@ from router.dataplane.frontends.caller import read_caller
 from router.dataplane.frontends.refusals import count_reply
 from router.errors import CLIENT_GONE_STATUS, ErrorCode
 from router.http1.grammar import ProtocolError, field_pairs
-from router.http1.reader import HeadReader
+from router.http1.reader import MAX_REMEMBERED, HeadReader
 from router.http1.request import RequestHead
 from router.http1.response import ResponseHead
 
@@ -73,7 +73,10 @@ class Peer:
                 and scope["http_version"] == before["http_version"]
             ):
                 return last[1], last[2]
-        head, length = self._reader.read(_raw_head(scope, self._max_head))
+        raw = _raw_head(scope, self._max_head)
+        head, length = self._reader.read(raw)
+        if len(raw) > MAX_REMEMBERED:
+            return head, length
         kept = ("headers", "raw_path", "query_string", "method", "http_version")
         self._last = {name: scope[name] for name in kept}, head, length
         return head, length
@@ -96,6 +99,11 @@ class Peers:
             address = str(client[0]) if client else ""
             peer = self._known[key] = Peer(plane, address, scheme)
         return peer
+
+    def forget(self, client: tuple[str, int] | None, scheme: str | None) -> None:
+        """This connection has closed (a server that cannot tell is why there is a bound)."""
+        if client is not None:
+            self._known.pop((client[0], client[1], scheme), None)
 
 
 @lru_cache(maxsize=1024)

@@ -66,6 +66,7 @@ class NativeProtocol(asyncio.Protocol):
         "_reader",
         "_remaining",
         "_scheme",
+        "_searched",
         "_sized",
         "_state",
         "_tells_way",
@@ -86,6 +87,7 @@ class NativeProtocol(asyncio.Protocol):
         self._scheme = "http"
         self._certificate = b""
         self._buffer = b""
+        self._searched = 0  # before it, `_buffer` has neither an end of a head nor a bare line end
         self._paused = False
         self._full = False  # the transport holds more than `HIGH_WATER` for the client
         self._closing = False
@@ -159,6 +161,8 @@ class NativeProtocol(asyncio.Protocol):
             self.resume_reading()
             if self._buffer:
                 asyncio.get_running_loop().call_soon(self._next_request)
+        else:
+            self.deadline = self._plane.now() + LINGER_S
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
@@ -177,13 +181,15 @@ class NativeProtocol(asyncio.Protocol):
     # -- the request -------------------------------------------------------------------------
 
     def _take_head(self, data: bytes) -> None:
+        start = 0
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        end = data.find(b"\r\n\r\n") + 4
+            start, self._searched = self._searched, 0
+        end = data.find(b"\r\n\r\n", start) + 4
         try:
             if end < 4 or end > self._max_head or data[:1] == b"\r":
-                self._wait_for_head(data, end)
+                self._wait_for_head(data, start, end)
                 return
             head, length = self._reader.read(data[:end])
         except ProtocolError as error:
@@ -208,8 +214,11 @@ class NativeProtocol(asyncio.Protocol):
         else:
             self._begin_body(exchange, head, length or 0, data[end:])
 
-    def _wait_for_head(self, data: bytes, end: int) -> None:
-        """Keep what there is of a head that is not whole, within its limits and its time."""
+    def _wait_for_head(self, data: bytes, start: int, end: int) -> None:
+        """Keep what there is of a head that is not whole, within its limits and its time.
+
+        It is looked through from `start` on: a head may come byte by byte.
+        """
         if data.startswith(b"\r\n") and not data.startswith(b"\r\n\r\n"):
             if len(data) > 2:
                 self._take_head(data[2:])  # RFC 9112 §2.2: one empty line before it is ignored
@@ -218,13 +227,14 @@ class NativeProtocol(asyncio.Protocol):
             return
         if len(data) > self._max_head or end > self._max_head:
             raise ProtocolError("head_too_large", "head too large", ErrorCode.HEAD_TOO_LARGE)
-        if has_bare_line_end(data) or data[:2] == b"\r\n":
+        if has_bare_line_end(data, start) or data[:2] == b"\r\n":
             raise ProtocolError("bare_line_end", "a line does not end in CRLF")
         if data:
             # The time for a head runs from its first byte, not from the end of the last request.
             head_due = self._plane.now() + self._plane.settings.head_timeout_s
             self.deadline = min(self.deadline, head_due)
         self._buffer = data
+        self._searched = max(0, len(data) - 3)  # an end of four bytes may have begun
 
     def _begin_body(self, exchange: Exchange, head: RequestHead, length: int, data: bytes) -> None:
         """A request whose body is not just what came with its head."""
@@ -486,6 +496,7 @@ class NativeProtocol(asyncio.Protocol):
     def _end_request(self) -> None:
         """The answer has been written: make ready for the next request, or close."""
         self._exchange = None
+        self._head = None  # an idle connection holds no large one
         self._pace = None
         missing = self._remaining or self._decoder is not None
         if missing:
@@ -515,16 +526,27 @@ class NativeProtocol(asyncio.Protocol):
             self._take_head(b"")
 
     def _begin_linger(self) -> None:
-        """Read on for a moment: closing with unread bytes resets, and may destroy the answer."""
+        """Read on for a moment: closing with unread bytes resets, and may destroy the answer.
+
+        The moment begins when all is written; until then the time to take an answer runs.
+        """
         self._lingered = 0
         self._buffer = b""
-        self.deadline = self._plane.now() + LINGER_S
+        if not self._full:
+            self.deadline = self._plane.now() + LINGER_S
+        # From now on a single byte is too much, and `resume_writing` tells when there is none.
+        self._transport.set_write_buffer_limits(high=1)
+        self.resume_reading()  # who sends all before it reads anything must get its answer as well
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def _linger(self, size: int) -> None:
         self._lingered += size
-        if self._lingered > MAX_LINGER:
+        if self._lingered <= MAX_LINGER:
+            return
+        if self._full:
+            self.pause_reading()
+        else:
             self._transport.abort()
 
     # -- what uvicorn calls ------------------------------------------------------------------

@@ -10,7 +10,7 @@ Per connection: transport, pool, reader.  Per request: everything from `user` on
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from router.http1.chunked import ChunkedDecoder
 from router.http1.grammar import MAX_HEAD, ProtocolError, has_bare_line_end
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from router.dataplane.upstream.pool import Pool
 
 HIGH_WATER = 64 * 1024
+MAX_INTERIM: Final = 1024 * 1024
+"""Bytes of 1xx answers to one request: many thousands of them, and yet no flood."""
 _UNTIL_CLOSE = -1
 
 
@@ -61,6 +63,8 @@ class Connection(asyncio.Protocol):
         "_buffer",
         "_decoder",
         "_head_seen",
+        "_interim",
+        "_interim_of",
         "_method",
         "_paused",
         "_pool",
@@ -68,6 +72,7 @@ class Connection(asyncio.Protocol):
         "_remaining",
         "_request_sent",
         "_reusable",
+        "_searched",
         "idle_since",
         "received",
         "served",
@@ -85,6 +90,9 @@ class Connection(asyncio.Protocol):
         self.user: UpstreamUser | None = None
         self._method = b""
         self._buffer = b""
+        self._searched = 0  # before it, `_buffer` has neither an end of a head nor a bare line end
+        self._interim = 0
+        self._interim_of = 0  # `served` when those came: to begin a request costs nothing so
         self._decoder: ChunkedDecoder | None = None
         self._remaining = 0
         self._head_seen = False
@@ -206,20 +214,21 @@ class Connection(asyncio.Protocol):
 
     def _take_head(self, data: bytes) -> None:
         self.received = True
+        begin = start = 0
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
+            start = self._searched
         while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > MAX_HEAD:
-                self._wait_for_head(data)
+            end = data.find(b"\r\n\r\n", start) + 4
+            if end < 4 or end - begin > MAX_HEAD:
+                self._wait_for_head(data[begin:], start - begin)
                 return
-            head, length = self._reader.read(data[:end])
+            head, length = self._reader.read(data[begin:end])
             if head.status >= 200:
                 break
-            if head.status == 101:
-                raise ProtocolError("response_head", "101 without an upgrade")
-            data = data[end:]  # RFC 9110 §15.2: any number of interim answers may come first
+            self._pass_over(head, end - begin)
+            begin = start = end
         self._reusable = head.keep_alive
         if len(data) - end == length and not head.bodiless and self._method != b"HEAD":
             # The whole answer in one read: what most are.
@@ -228,13 +237,26 @@ class Connection(asyncio.Protocol):
             self._head_seen = True
             self._start_body(head, length, data[end:])
 
-    def _wait_for_head(self, data: bytes) -> None:
+    def _pass_over(self, interim: ResponseHead, size: int) -> None:
+        """RFC 9110 §15.2: any number of interim answers may come first, as long as it is sane."""
+        if interim.status == 101:
+            raise ProtocolError("response_head", "101 without an upgrade")
+        if self._interim_of != self.served:
+            self._interim_of = self.served
+            self._interim = 0
+        self._interim += size
+        if self._interim > MAX_INTERIM:
+            raise ProtocolError("response_head", "a flood of interim answers")
+
+    def _wait_for_head(self, data: bytes, start: int) -> None:
+        """Keep what there is of a head; it is looked through from `start` on."""
         if not data:
             return
         strange = data[:5] != b"HTTP/"[: len(data[:5])]
-        if len(data) > MAX_HEAD or strange or has_bare_line_end(data):
+        if len(data) > MAX_HEAD or strange or has_bare_line_end(data, start):
             raise ProtocolError("response_head", "no response head")
         self._buffer = data
+        self._searched = max(0, len(data) - 3)  # an end of four bytes may have begun
 
     def _start_body(self, head: ResponseHead, length: int | None, body: bytes) -> None:
         framed: bytes | None = None
@@ -301,7 +323,13 @@ class Connection(asyncio.Protocol):
         self.user = None
         self._decoder = None
         self.served += 1
-        if self._reusable and self._request_sent:
+        transport = self.transport
+        if (
+            self._reusable
+            and self._request_sent
+            and transport is not None
+            and not transport.get_write_buffer_size()  # else it was answered before it was sent all
+        ):
             if self._paused:
                 self.resume()
             self._pool.give_back(self)
