@@ -21,8 +21,9 @@ from hashlib import sha256
 from typing import Final
 
 from router.admin.tokens import Credential
+from router.http1.request import SESSION_COOKIE
 
-COOKIE: Final = "inference_router_session"
+COOKIE: Final = SESSION_COOKIE
 LIFETIME_S: Final = 12 * 3600
 
 _SESSION: Final = re.compile(r"([A-Za-z0-9._-]{1,63}):([0-9]{1,12}):([0-9a-f]{64})", re.ASCII)

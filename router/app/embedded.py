@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -131,6 +132,8 @@ def _settings(config: Config) -> DataPlaneSettings:
     server = config.server
     log = server.access_log
     return DataPlaneSettings(
+        # Another router, or another of these, may stand before or behind it.
+        pseudonym=f"inference-router-{secrets.token_hex(4)}",
         worker="embedded",
         door="asgi",
         drain_s=server.drain_s,

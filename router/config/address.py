@@ -82,7 +82,8 @@ def parse_endpoint(value: object) -> EndpointUrl:
     if "@" in rest:
         raise ValueError("an endpoint takes no user name or password")
     if "?" in rest or "#" in rest:
-        raise ValueError(f'an endpoint takes no query or fragment: "{text}"')
+        plain = re.split("[?#]", text, maxsplit=1)[0]  # a key may stand in the query
+        raise ValueError(f'an endpoint takes no query or fragment: leave it at "{plain}"')
     host, port = _split_authority(text, rest.partition("/")[0], _SCHEMES[scheme])
     base_path = rest[rest.index("/") :].rstrip("/") if "/" in rest else ""
     if not _PATH.fullmatch(base_path):
@@ -97,7 +98,7 @@ def _not_a_url(text: str) -> str:
     try:
         parse_endpoint(candidate)
     except ValueError:
-        return f'not a URL: "{text}"'
+        return "not a URL" if "?" in text or "@" in text else f'not a URL: "{text}"'
     return f'not a URL: "{text}" (did you mean {candidate} ?)'
 
 

@@ -40,6 +40,10 @@ _EXPECTED: Final = {
 }
 
 
+_STRUCTURES: Final = ("a list", "a mapping")
+"""What stands in their place may be anything, a secret too, and refusals are kept for ever."""
+
+
 def findings(model: type[BaseModel], error: ValidationError) -> list[Finding]:
     """Say every complaint of `model`'s validators in our own words."""
     errors = error.errors(include_url=False)
@@ -69,6 +73,8 @@ def _message(model: type[BaseModel], error: ErrorDetails) -> str:
     expected = _EXPECTED.get(kind.partition("_")[0])
     if expected is None or kind == "mapping_type":
         expected = _EXPECTED.get(kind.removesuffix("_type"))
+    if expected in _STRUCTURES:
+        return f"must be {expected}, not {_kind(error['input'])}"
     return f"must be {expected}, not {_shown(error['input'])}" if expected else error["msg"]
 
 
@@ -111,12 +117,18 @@ def _is_section(annotation: Any) -> TypeGuard[type[Section]]:
     return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
-def _shown(value: object) -> str:
+def _kind(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
+    return "a text" if isinstance(value, str) else "a single value"
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, (dict, list, tuple)):
+        return _kind(value)
     text = str(value)
     return f'"{text[:_LONGEST]}…"' if len(text) > _LONGEST else f'"{text}"'

@@ -31,6 +31,7 @@ from router.dataplane.decide import (
 from router.dataplane.table import LiveRoute, LiveVersion
 from router.dataplane.waiting import NoPlace, Wait
 from router.errors import ErrorCode
+from router.http1.caller import has_passed
 from router.http1.request import RequestHead
 from router.routing.body import NO_FIELDS, BodyFields, model_of_prefix
 
@@ -114,7 +115,7 @@ class Arrival(ABC):
             self._pieces.append(body)
             self._received = len(body)
         self._body_complete = complete
-        if head.via is not None and plane.pseudonym in head.via:
+        if head.via is not None and has_passed(head.via, plane.pseudonym):
             self._refuse(ErrorCode.LOOP_DETECTED, "this request has been here before")
         elif not plan.nodes:
             self._answer_locally(no_route(head))

@@ -165,15 +165,15 @@ class Exchange(Arrival):
         self._attempts += 1
         self._endpoint = endpoint
         self._held = True
-        endpoint.in_flight += 1
-        if balancer.tracks:
-            balancer.began(endpoint)
+        endpoint.began()
         destination = self._destination
         repeatable = destination is not None and destination.repeatable
         connection = None if fresh else endpoint.origin.pool.take()
         if connection is not None and (repeatable or not self._is_risky(connection)):
             self._forward(connection, endpoint)
         else:
+            if self._body_complete:
+                self.deadline = NEVER  # that of an attempt before; the pool has its own
             self._pending = endpoint.origin.pool.connect(self, route.spec.timeouts.connect_s)
 
     def _is_risky(self, connection: Connection) -> bool:
@@ -296,6 +296,9 @@ class Exchange(Arrival):
         self._body_complete = complete
         if self._mirrored is not None:
             self._mirrored.feed(body, complete)
+        if complete and (self._received > HIGH_WATER or self._upstream_full):
+            # Nothing is left to hold up, and a client that is not read cannot be seen to leave.
+            self._client.resume_reading()
         destination = self._destination
         limits = destination.route.spec.limits if destination is not None else None
         if limits is not None and self._received > limits.max_body_bytes:
@@ -307,7 +310,7 @@ class Exchange(Arrival):
                 self._pieces.append(body)
             if self._version is None and not self._waits:
                 self._collect()
-            elif self._received > HIGH_WATER:
+            elif self._received > HIGH_WATER and not complete:
                 self._client.pause_reading()
 
     def _start_unsized(self, start: bytes, body: bytes) -> bytes:
@@ -353,7 +356,8 @@ class Exchange(Arrival):
     def on_upstream_full(self) -> None:
         """See `connection.UpstreamUser`."""
         self._upstream_full = True
-        self._client.pause_reading()
+        if not self._body_complete:
+            self._client.pause_reading()
 
     def on_upstream_drained(self) -> None:
         """See `connection.UpstreamUser`."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from router.dataplane.table import LiveVersion
 from router.errors import FailureReason
-from router.http1.events import Usage, read_answer
+from router.http1.events import Usage, read_answer, reported
 from router.telemetry.recorder import VersionRecorder, count
 
 MAX_OBSERVED: Final = 64 * 1024
@@ -63,8 +63,10 @@ def book_report(recorder: VersionRecorder, body: bytes) -> None:
         return
     usage = answer.usage
     if usage is not None:
-        recorder.prompt_tokens += usage.prompt_tokens or usage.input_tokens or 0
-        recorder.completion_tokens += usage.completion_tokens or usage.output_tokens or 0
+        prompt = reported(usage.prompt_tokens) or reported(usage.input_tokens)
+        completion = reported(usage.completion_tokens) or reported(usage.output_tokens)
+        recorder.prompt_tokens += prompt or 0
+        recorder.completion_tokens += completion or 0
     if answer.choices:
         _book_reason(recorder, answer.choices[-1].finish_reason)
 

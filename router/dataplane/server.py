@@ -11,7 +11,7 @@ import math
 import random
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -35,7 +35,7 @@ from router.http1.client_certificate import client_certificate_line
 from router.http1.reader import HeadReader
 from router.http1.request import RequestHead, parse_request
 from router.http1.rules import RULES, ClientRules
-from router.link.messages import EndpointHealth, Health, Pair, Panic, Trip
+from router.link.messages import EndpointHealth, Gone, Health, Pair, Panic, Trip
 from router.routing.shedding import Shedder
 from router.snapshot import Snapshot, SnapshotChange, apply
 from router.telemetry import families
@@ -187,14 +187,15 @@ class DataPlane:
             complete=True,
         )
 
-    def _tell_health(self, *endpoints: EndpointState) -> None:
+    def _tell_health(self, *endpoints: EndpointState, gone: Sequence[EndpointState] = ()) -> None:
         if self.on_health is None:
             return
-        versions = {each.version for each in endpoints if each.version is not None}
+        versions = {each.version for each in (*endpoints, *gone) if each.version is not None}
         self.on_health(
             Health(
                 endpoints=[self._health_of(each) for each in endpoints],
                 panics=[_panic_of(version) for version in versions],
+                gone=[_gone_of(each) for each in gone],
             )
         )
 
@@ -208,7 +209,7 @@ class DataPlane:
         return EndpointHealth(
             version.route if version else "",
             version.spec.name if version else "",
-            endpoint.label,
+            endpoint.spec.url,
             endpoint.healthy and not unproven,
             endpoint.reason or ("not probed yet" if unproven else ""),
             endpoint.times_ejected,
@@ -216,6 +217,7 @@ class DataPlane:
             wall + ramp.since - now if ramp is not None else 0.0,
             wall + ramp.until - now if ramp is not None else 0.0,
             idle_time.limit_s if idle_time.learned else 0.0,
+            endpoint.address,
         )
 
     # -- the breaker -------------------------------------------------------------------------
@@ -389,6 +391,12 @@ class DataPlane:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The asgi door."""
         await asgi.answer(self, scope, receive, _closing(send) if self.draining else send)
+
+
+def _gone_of(endpoint: EndpointState) -> Gone:
+    version = endpoint.version
+    assert version is not None
+    return Gone(version.route, version.spec.name, endpoint.spec.url, endpoint.address)
 
 
 def _panic_of(version: LiveVersion) -> Panic:

@@ -8,7 +8,7 @@ one, never a mixture.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.structs import replace
@@ -58,8 +58,8 @@ Draw = Callable[[], float]
 class OnHealth(Protocol):
     """Who is told what has changed of endpoints."""
 
-    def __call__(self, *endpoints: EndpointState) -> None:
-        """All of these have changed."""
+    def __call__(self, *endpoints: EndpointState, gone: Sequence[EndpointState] = ()) -> None:
+        """All of these have changed, and those that are `gone` are about to be retired."""
         ...
 
 
@@ -128,7 +128,7 @@ class LiveVersion:
 
     def count_ejection(self, endpoint: EndpointState) -> None:
         """One of its endpoints is left alone for a while."""
-        self._recorders.count_ejection(self.route, self.spec.name, endpoint.label)
+        self._recorders.count_ejection(self.route, self.spec.name, endpoint.spec.url)
 
     def adopt(self, endpoints: Iterable[EndpointState]) -> None:
         """Take these endpoints over."""
@@ -506,10 +506,9 @@ class Installer:
         def on_addresses(addresses: tuple[str, ...]) -> None:
             wanted = [self._origin(replace(endpoint, host=address)) for address in addresses]
             mine = [member for member in live.endpoints if member.spec == endpoint]
-            for member in mine:
-                if member.origin not in wanted:
-                    live.endpoints.remove(member)
-                    self._retire_endpoint(member)
+            gone = [member for member in mine if member.origin not in wanted]
+            for member in gone:
+                live.endpoints.remove(member)
             present = {member.origin for member in mine}
             new = [EndpointState(endpoint, origin) for origin in wanted if origin not in present]
             if live.endpoints:
@@ -517,7 +516,11 @@ class Installer:
             live.adopt(new)
             for member in new:
                 self._watch(member, health)
-                self._on_health(member)
+            if new or gone:
+                # Both at once: control must not see a version without any in between.
+                self._on_health(*new, gone=gone)
+            for member in gone:
+                self._retire_endpoint(member)
 
         return Resolver(endpoint.host, endpoint.port, on_addresses)
 
@@ -526,7 +529,7 @@ class Installer:
         endpoint.watch(self._on_health)
         if health is None:
             self._unwatch(endpoint)
-            endpoint.probed = None
+            endpoint.forget_probe()
             return
         authority = endpoint.authority or endpoint.origin.authority
         key = (endpoint.origin, endpoint.base_path, authority, health)

@@ -36,6 +36,14 @@ def via(head: RequestHead, pseudonym: bytes) -> bytes:
     return b", ".join([*head.values(b"via"), b"1.1 " + pseudonym])
 
 
+def has_passed(via: bytes, pseudonym: bytes) -> bool:
+    """Whether a proxy of this very name is among those of a Via field."""
+    if pseudonym not in via:
+        return False
+    entries = (each.split() for each in via.split(b","))
+    return any(entry[1:2] == [pseudonym] for entry in entries)
+
+
 def forwarded_lines(addresses: list[bytes], scheme: bytes, via: bytes) -> bytes:
     """The field lines that tell a model server who called, and through whom."""
     return b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nvia: %b\r\n" % (

@@ -3,8 +3,8 @@
 Guarantees (tests/unit/http1/test_request.py, tests/conformance/):
   * a head is accepted only if it has one reading under RFC 9112;
   * method, path and query are forwarded as the bytes that came;
-  * hop-by-hop fields, control fields of the router and forged forwarding fields are never
-    forwarded; Host, framing and forwarding fields are written anew.
+  * hop-by-hop fields, control fields of the router, forged forwarding fields and the cookie of the
+    router's console are never forwarded; Host, framing and forwarding fields are written anew.
 """
 
 import re
@@ -30,10 +30,14 @@ _HEAD: Final = re.compile(
     rb"(" + TOKEN + rb"{1,32}+) ([\x21-\x7e]++) HTTP/1\.([01])(\r\n" + FIELD_LINES + rb")\r\n"
 )
 _SPECIAL: Final = special_fields(
-    "connection content-length expect forwarded host keep-alive proxy-* te trailer"
+    "connection content-length cookie expect forwarded host keep-alive proxy-* te trailer"
     " transfer-encoding upgrade via x-forwarded-* x-model-version x-request-id"
     " x-router-* x-shadow"
 )
+SESSION_COOKIE: Final = "inference_router_session"
+"""The console's (`router.admin.session`): a browser sends it to every port of that host."""
+
+_SESSION: Final = f"{SESSION_COOKIE}=".encode()
 _HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%\-]+)(?::[0-9]{0,5})?|")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(/[^#]*|\?[^#]*)?", re.IGNORECASE)
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -121,8 +125,12 @@ class RequestHead:
         for match in _SPECIAL.finditer(lowered):
             start = match.start() + 1
             end = lowered.index(b"\r", start)
-            self._cuts.append((start, end + 2))
             name = match[1]
+            if name == b"cookie":
+                if lowered.find(_SESSION, match.end(), end) >= 0:
+                    self._cuts += _session_cuts(lowered, start, match.end(), end)
+                continue
+            self._cuts.append((start, end + 2))
             value = lowered[match.end() : end].strip(b" \t")
             if name == b"host":
                 self._read_host(self.fields[match.end() : end].strip(b" \t"))
@@ -199,6 +207,24 @@ class RequestHead:
         spans = set(self._cuts)
         spans.update(lines_of(self.lowered, name))
         self._cuts = sorted(spans)
+
+
+def _session_cuts(lowered: bytes, line: int, value: int, end: int) -> list[tuple[int, int]]:
+    """Where the console's session stands in a Cookie line, or all of that if there is no other."""
+    cuts, others = [], False
+    at = value
+    while at < end:
+        stop = lowered.find(b";", at, end)
+        following = end if stop < 0 else stop + 1
+        pair = lowered[at:following].strip(b" \t;")
+        if not pair.startswith(_SESSION):
+            others = others or bool(pair)
+        elif stop < 0 and at > value:
+            cuts.append((at - 1, end))  # with the semicolon before it
+        else:
+            cuts.append((at, following))
+        at = following
+    return cuts if others else [(line, end + 2)]
 
 
 def parse_request(head: bytes, rules: ClientRules = RULES) -> RequestHead:

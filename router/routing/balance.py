@@ -126,22 +126,40 @@ class LeastRequest(Generic[E]):
     def choose(self, draw: Draw, besides: Collection[E] = ()) -> E | None:
         """See `Balancer`."""
         levels = self._levels
-        lowest = self._lowest
-        while not levels[lowest] and lowest < len(levels) - 1:
-            lowest += 1
-        self._lowest = lowest
-        for endpoint in levels[lowest]:
-            if not besides or endpoint not in besides:
+        while True:
+            lowest = self._lowest
+            while not levels[lowest] and lowest < len(levels) - 1:
+                lowest += 1
+            self._lowest = lowest
+            for endpoint in levels[lowest]:
+                if not besides or endpoint not in besides:
+                    break
+            else:
+                return self._least_above(lowest, besides)
+            if endpoint.in_flight <= lowest:
                 return endpoint
-        others = (endpoint for level in levels[lowest + 1 :] for endpoint in level)
+            # In a table of before nobody has told what the present one's requests are.
+            self._put_right(endpoint, lowest)
+
+    def _least_above(self, level: int, besides: Collection[E]) -> E | None:
+        others = (endpoint for higher in self._levels[level + 1 :] for endpoint in higher)
         return next((endpoint for endpoint in others if endpoint not in besides), None)
+
+    def _put_right(self, endpoint: E, level: int) -> None:
+        """Stand it where it belongs."""
+        levels = self._levels
+        del levels[level][endpoint]
+        while len(levels) <= endpoint.in_flight:
+            levels.append(OrderedDict())
+        levels[endpoint.in_flight][endpoint] = True
 
     def began(self, endpoint: E) -> None:
         """See `Balancer`."""
         levels, level = self._levels, endpoint.in_flight
         if level == len(levels):
             levels.append(OrderedDict())
-        if levels[level - 1].pop(endpoint, False):
+        # One that is not usable any more stands nowhere, however much it has to do.
+        if level < len(levels) and levels[level - 1].pop(endpoint, False):
             levels[level][endpoint] = True
 
     def ended(self, endpoint: E) -> None:

@@ -369,6 +369,19 @@ async def test_health_outlives_a_change_of_weights(
     router.install()
 
 
+async def test_endpoints_that_nobody_probes_any_more_are_used_again(
+    router: RunningDataPlane, client: RawClient, upstreams: Upstreams
+) -> None:
+    (one, sick), (other, ill) = await probed(upstreams, "one"), await probed(upstreams, "other")
+    sick.health = ill.health = "404 Not Found"
+    router.install(route("chat", version("v1", one, other), health=PROBED))
+    await wait_health(router, False, False)
+    assert (await client.ask(get())).status == 503
+    router.install(route("chat", version("v1", one, other)))
+    servers = {(await client.ask(get())).json()["server"] for _ in range(4)}
+    assert servers == {"one", "other"}
+
+
 async def test_probes_do_not_wait_behind_requests(
     router: RunningDataPlane, client: RawClient, upstreams: Upstreams
 ) -> None:

@@ -192,6 +192,15 @@ async def test_what_a_client_says_of_its_origin_is_replaced(
     assert fields["via"] == ["1.1 inference-router"]
 
 
+async def test_a_request_that_another_router_has_passed_on_is_answered(
+    client: RawClient, v1: Upstream
+) -> None:
+    sent = get("/", "Via: 1.1 inference-router-1a2b3c4d (of inference-router), 1.0 x")
+    await client.send(sent)
+    await (await v1.next_call()).answer()
+    assert (await client.read_answer()).status == 200
+
+
 async def test_a_request_that_was_here_before_is_refused(client: RawClient, v1: Upstream) -> None:
     answer = await client.ask(get("/", "Via: 1.1 other, 1.1 inference-router"))
     assert (answer.status, answer.error["code"]) == (508, "loop_detected")

@@ -275,6 +275,40 @@ async def test_load_is_remembered_over_a_change_of_weights(
         await (await server.next_call()).answer()
 
 
+async def test_a_request_of_the_table_before_is_counted_where_the_next_ones_are_balanced(
+    router: RunningDataPlane, upstreams: Upstreams
+) -> None:
+    servers = [await upstreams.start(f"s{number}") for number in range(10)]
+    v1 = version("v1", *servers)
+    rules = (Rule(path=CHAT, model="m"),)  # so that it is decided before its body is there
+    body = b'{"model": "m", "messages": ""}'
+
+    def asking() -> bytes:
+        return post(CHAT, body)
+
+    def in_flight() -> list[int]:
+        found = router.plane.table.routes["chat"].versions["v1"].endpoints
+        return sorted(endpoint.in_flight for endpoint in found)
+
+    router.install(route("chat", v1, rules=rules))
+    early = [await router.connect() for _ in range(3)]
+    for client in early:
+        await client.send(asking()[:-1])
+    await wait_until(lambda: len(router.plane.active) == len(early))
+    busy = [await router.connect() for _ in range(22)]
+    for client in busy[:12]:  # so that the new table knows higher numbers than the old one
+        await client.send(asking())
+    await wait_until(lambda: sum(in_flight()) == 12)
+    router.install(route("chat", canary("v2", servers[0], weight=0), v1, rules=rules))
+    for client in early:
+        await client.send(asking()[-1:])
+    for client in busy[12:]:
+        await client.send(asking())
+    await wait_until(lambda: sum(in_flight()) == 25)
+    assert in_flight()[0] >= 2
+    assert in_flight()[-1] <= 4  # what is of the table before knows of its own requests only
+
+
 async def test_an_empty_table_answers_404(router: RunningDataPlane, client: RawClient) -> None:
     answer = await client.ask(get())
     assert (answer.status, answer.error["code"]) == (404, "route_not_found")

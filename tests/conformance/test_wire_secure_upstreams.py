@@ -136,9 +136,11 @@ async def test_the_addresses_of_a_name_are_its_endpoints(
     router.install(route("chat", only("localhost", server.port, dns=True)))
     await wait_until(lambda: bool(router.plane.health().endpoints))
     assert (await client.ask(get())).status == 200
-    assert {health.endpoint for health in router.plane.health().endpoints} == {
-        f"dns://localhost:{server.port}"
-    }
+    told = router.plane.health().endpoints
+    url = f"dns://localhost:{server.port}"
+    assert {health.endpoint for health in told} == {url}
+    assert f"{url} (127.0.0.1)" in {health.label for health in told}
+    assert len({health.label for health in told}) == len(told)
     assert server.requests[0].field("host") == f"localhost:{server.port}"
     router.install()
 

@@ -140,6 +140,21 @@ def test_requests_that_run_before_the_balancer_is_made_count(count: int) -> None
 
 
 @MANY
+def test_requests_that_nobody_has_told_of_count_as_well(count: int) -> None:
+    """Of another table: a balancer is told of those of its own only."""
+    pool = servers(count)
+    balancer = make_balancer(Balance.LEAST_REQUEST, pool)
+    for turn in range(3 * count):
+        pool[turn * 7 % count].in_flight += turn % 4
+        chosen = balancer.choose(never)
+        assert chosen is not None
+        assert chosen.in_flight == min(server.in_flight for server in pool)
+        chosen.in_flight += 1
+        if turn % 2:
+            balancer.began(chosen)
+
+
+@MANY
 def test_endpoints_that_are_equally_idle_take_turns(count: int) -> None:
     pool = servers(count)
     balancer = make_balancer(Balance.LEAST_REQUEST, pool)

@@ -17,6 +17,10 @@ class WorkersInMemory:
         self.published: list[Snapshot] = []
         self.following = True
         self.healthy = True
+        self.addresses: dict[str, tuple[str, ...]] = {}
+        """What `dns://` endpoints resolve to; one that is not here has told nothing."""
+        self.dead: set[str] = set()
+        """Addresses that refuse."""
         self._workers = [Incarnation(name, pid) for pid, name in enumerate(names, 1)]
         for who in self._workers:
             fleet.on_joined(who)
@@ -35,10 +39,18 @@ class WorkersInMemory:
     def report_health(self, worker: str, *, healthy: bool, reason: str = "") -> None:
         who = next(each for each in self._workers if each.worker == worker)
         endpoints = [
-            EndpointHealth(route.name, version.name, endpoint.url, healthy, reason)
+            EndpointHealth(
+                route.name,
+                version.name,
+                endpoint.url,
+                healthy and address not in self.dead,
+                "refused" if address in self.dead else reason,
+                address=address,
+            )
             for route in self.published[-1].routes
             for version in route.versions
             for endpoint in version.endpoints
+            for address in (self.addresses.get(endpoint.url, ()) if endpoint.dns else ("",))
         ]
         self.fleet.on_health(who, Health(endpoints=endpoints, complete=True))
 

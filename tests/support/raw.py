@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-DEADLINE_S: Final = 3.0
+DEADLINE_S: Final = 15.0
 POLL_S: Final = 0.005
 READ_BYTES: Final = 64 * 1024
 MAX_HEAD: Final = 256 * 1024

@@ -85,9 +85,7 @@ class Leg:
         self._endpoint = endpoint
         self.recorder.in_flight += 1
         self.recorder.changed = True
-        endpoint.in_flight += 1
-        if balancer.tracks:
-            balancer.began(endpoint)
+        endpoint.began()
         pool = mirror.pool(endpoint.origin)
         connection = pool.take()
         # What may not be sent twice is not sent into a connection that is being closed.

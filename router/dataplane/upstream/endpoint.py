@@ -16,7 +16,7 @@ from router.dataplane.upstream.pool import Pool
 from router.routing.balance import peak_ewma
 from router.routing.breaker import Breaker
 from router.routing.slow_start import Ramp
-from router.snapshot import BreakerLimits, Endpoint, Health, Tls
+from router.snapshot import BreakerLimits, Endpoint, Health, Tls, endpoint_label
 
 if TYPE_CHECKING:
     from router.dataplane.table import LiveVersion
@@ -83,6 +83,11 @@ class Origin:
         return True
 
     @property
+    def host(self) -> str:
+        """The host that is connected to: behind a DNS name one of its addresses."""
+        return self.key[0]
+
+    @property
     def ejected_for_s(self) -> float:
         """How much longer it is left alone, unless a connection is made before; 0: it is not."""
         if self._timer is None:
@@ -134,6 +139,7 @@ class EndpointState:
     """One endpoint of one version: what a balancer needs, and its health.
 
     A DNS name makes one for each of its addresses: `spec` is the name, `origin` the address.
+    `label` tells them apart; metrics have `spec.url`, which is from the configuration.
 
     `probed` is what the prober says: None before its first word.  An endpoint is used unless a
     probe failed; one that is only ejected is used again when nothing else is left, because a
@@ -144,6 +150,7 @@ class EndpointState:
         "_failing",
         "_latency_at",
         "_on_change",
+        "address",
         "authority",
         "base_path",
         "ejected",
@@ -169,7 +176,8 @@ class EndpointState:
 
     def __init__(self, endpoint: Endpoint, origin: Origin) -> None:
         self.spec: Final = endpoint
-        self.label: Final = endpoint.url
+        self.address: Final = origin.host if endpoint.dns else ""
+        self.label: Final = endpoint_label(endpoint.url, self.address)
         self.origin: Final = origin
         # A name may select a virtual host, so it is what the server expects; an address selects
         # nothing, and the client's own Host is passed on.
@@ -205,8 +213,18 @@ class EndpointState:
         """Whether it answers, as far as is known."""
         return self.probed is not False and not self.ejected and not self.outlying
 
+    def began(self) -> None:
+        """A request is given to it.
+
+        Also one that follows a table of before: the balancer of the present one has to know.
+        """
+        self.in_flight += 1
+        version = self.version
+        if version is not None and version.balancer.tracks:
+            version.balancer.began(self)
+
     def ended(self) -> None:
-        """A request has ended at it; the exchange that gave it to it has counted it."""
+        """A request has ended at it."""
         self.in_flight -= 1
         version = self.version
         if version is not None and version.balancer.tracks:
@@ -266,6 +284,10 @@ class EndpointState:
     def probe_told(self, healthy: bool, reason: str) -> None:
         """What the prober found."""
         self._change(lambda: setattr(self, "probed", healthy), reason)
+
+    def forget_probe(self) -> None:
+        """Nobody probes it any more."""
+        self._change(lambda: setattr(self, "probed", None), self.reason)
 
     def _change(self, change: Callable[[], None], reason: str) -> None:
         known, before = self.probed, self.healthy

@@ -17,7 +17,7 @@ from router.snapshot import Snapshot
 
 pytestmark = pytest.mark.anyio
 
-DEADLINE_S = 5.0
+DEADLINE_S = 15.0
 
 
 @pytest.fixture

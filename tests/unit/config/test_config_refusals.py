@@ -247,7 +247,7 @@ IN_ROUTE = {
     "mapping": (
         "health: /health  # LINE",
         "health",
-        'must be a mapping, not "/health"',
+        "must be a mapping, not a text",
     ),
     "list": (
         "headerRoutes: {header: x}  # LINE",
@@ -713,3 +713,20 @@ def test_the_configuration_shows_no_secret() -> None:
         }
     )
     assert not re.search(f"hunter2|{digest}", repr(config))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "auth: {tokens: [S3CRET]}",
+        'notifications: [{name: n, url: "https://h/x", headers: ["authorization: Bearer S3CRET"]}]',
+        "routes: [{name: a, match: [{path: /}], versions: {v1: {endpoints: ['http://h/?key=S3CRET']}}}]",
+        "routes: [{name: a, match: [{path: /}], versions: {v1: {endpoints: ['h/?key=S3CRET']}}}]",
+    ],
+)
+def test_a_refusal_quotes_nothing_where_a_secret_may_stand(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "router.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigProblems) as refused:
+        load(file)
+    assert "S3CRET" not in str(refused.value)

@@ -218,3 +218,25 @@ def test_leaving_steering_fields_out_changes_nothing_for_the_next_reader() -> No
     before = head.kept
     assert head.kept_without((b"x-canary",)) == b"\r\nX-A: 1\r\n"
     assert head.kept == before == b"\r\nX-Canary: 1\r\nX-A: 1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("cookie", "sent"),
+    [
+        (b"Cookie: a=1; b=2", [b"Cookie: a=1; b=2"]),
+        (b"Cookie: inference_router_session=S", []),
+        (b"Cookie:inference_router_session=S; ", []),
+        (b"Cookie: a=1; inference_router_session=S", [b"Cookie: a=1"]),
+        (b"Cookie: Inference_Router_Session=S; a=1", [b"Cookie: a=1"]),
+        (b"Cookie: a=1; inference_router_session=S; b=2", [b"Cookie: a=1; b=2"]),
+        (b"Cookie: a=inference_router_session=S", [b"Cookie: a=inference_router_session=S"]),
+    ],
+)
+def test_the_session_of_the_console_never_reaches_a_model_server(
+    cookie: bytes, sent: list[bytes]
+) -> None:
+    found = [line for line in forward(cookie, b"X-A: 1") if line.lower().startswith(b"cookie")]
+    assert [line.replace(b":  ", b": ").replace(b":a", b": a") for line in found] == sent
+    without = forward(cookie, b"X-A: 1", steering=(b"cookie",))
+    assert not [line for line in without if b"=S" in line]
+    assert b"X-A: 1" in without
