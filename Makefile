@@ -60,7 +60,16 @@ format: .venv/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint .venv/bin/helm
+# To rewrite and compile every test takes half a minute: once, not in each process of a first run.
+HALF := tests/unit/ tests/properties/
+.venv/.compiled: | .venv/.installed
+	@echo '== bytecode of the tests'
+	@for half in '$(HALF)' '$(filter-out $(HALF) tests/support/,$(sort $(dir $(wildcard tests/*/*.py))))'; do \
+	  $(BIN)/python -m pytest --collect-only -qq -p no:xdist $$half >/dev/null & done; wait
+	@touch $@
+
+test: .venv/bin/helm
+	@$(MAKE) --no-print-directory -j2 lint .venv/.compiled
 	@.ci/debian-packages nginx-light:nginx wrk:wrk openssl:openssl prometheus:prometheus chromium:chromium
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal --durations=30 $(TESTS)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -54,9 +56,14 @@ BEYOND_SCHEMAS: Final = {
 NEEDED: Final = {one.name: RANKS[one.role] for one in OPERATIONS}
 
 
+@cache
+def description() -> dict[str, Any]:
+    return openapi.document(OPERATIONS, API)
+
+
 def pointed() -> dict[str, Any]:
     """The description, with routes that are there and bodies that make sense to start from."""
-    described = openapi.document(OPERATIONS, API)
+    described = deepcopy(description())
     del described["paths"]["/events"]  # endless; tests/unit/admin/test_admin_events.py
     # Seconds of processor time each; tests/unit/admin/test_admin_restart.py.
     del described["paths"]["/restart"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -178,27 +179,27 @@ def test_a_window_ends_with_the_newest_sample_and_says_when() -> None:
     assert window(made, 500).ended_s == 10
 
 
-def long_history(seconds: int) -> History:
+LONG = 24_000
+
+
+@cache
+def long_history() -> History:
     counters, made = Told(), History()
-    for now in range(seconds):
+    for now in range(LONG):
         counters.answered(float(now))  # one a second: requests tell the window's true length
         made.add(float(now), counters, {KEY})
     return made
 
 
-LONG = 24_000
-HISTORY = long_history(LONG)
-
-
 @given(seconds=st.floats(1, MAX_WINDOW_S))
 def test_a_window_is_never_shorter_than_asked_and_little_longer(seconds: float) -> None:
-    seen = window(HISTORY, LONG, seconds)
+    seen = window(long_history(), LONG, seconds)
     assert seconds - 1e-6 <= seen.seconds <= seconds + max(2.0, seconds / 16)
     assert seen.requests == seen.seconds
 
 
 def test_a_window_of_the_last_minute_is_exact_to_the_second() -> None:
-    assert window(HISTORY, LONG, 60).seconds == 60
+    assert window(long_history(), LONG, 60).seconds == 60
 
 
 def test_a_history_has_a_bound() -> None:
