@@ -207,7 +207,8 @@ async def test_a_5xx_is_the_versions_failure_and_a_4xx_is_not(
 
 # -- health ------------------------------------------------------------------------------------
 
-PROBED = Health(path="/health", interval_s=0.02, timeout_s=0.2, unhealthy_after=1, healthy_after=1)
+PROBED = Health(path="/health", interval_s=0.02, timeout_s=5, unhealthy_after=1, healthy_after=1)
+IMPATIENT = msgspec.structs.replace(PROBED, timeout_s=0.2)
 
 
 class Probed:
@@ -248,7 +249,7 @@ async def test_without_a_healthy_endpoint_the_answer_is_503(
 ) -> None:
     v1, probes = await probed(upstreams)
     probes.health = health
-    router.install(route("chat", version("v1", v1), health=PROBED))
+    router.install(route("chat", version("v1", v1), health=IMPATIENT))
     await wait_health(router, False)
     answer = await client.ask(post(CHAT, b"{}"))
     assert (answer.status, answer.error["code"]) == (503, "no_healthy_endpoint")

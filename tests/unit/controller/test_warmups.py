@@ -59,7 +59,10 @@ async def warmups() -> AsyncIterator[Warmups]:
 
 
 def route(
-    *endpoints: str | Upstream, version: dict[str, Any] | None = None, **warmup: Any
+    *endpoints: str | Upstream,
+    version: dict[str, Any] | None = None,
+    connect: str = "5s",
+    **warmup: Any,
 ) -> Route:
     """A blue-green route whose v2 has these endpoints."""
     asked = {"path": "/v1/chat/completions", "firstByte": "5s", **warmup}
@@ -71,7 +74,7 @@ def route(
             "v1": {"endpoints": ["http://127.0.0.1:1"]},
             "v2": {"endpoints": urls, **(version or {})},
         },
-        "timeouts": {"connect": "250ms"},
+        "timeouts": {"connect": connect},
         "strategy": {"blueGreen": {"warmup": asked}},
     }
     return Config.model_validate({"routes": [document]}).routes[0]
@@ -312,7 +315,7 @@ async def test_a_refused_connection_is_told(warmups: Warmups, upstreams: Upstrea
 
 
 async def test_a_handshake_without_an_end_is_told(warmups: Warmups, upstreams: Upstreams) -> None:
-    found = await outcome(warmups, route(upstreams.unreachable()))
+    found = await outcome(warmups, route(upstreams.unreachable(), connect="250ms"))
     assert found.message.endswith("cannot be reached: no connection in time (timeouts.connect)")
 
 
