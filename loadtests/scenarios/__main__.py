@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
-from loadtests.scenarios.child import end, ending_with_us
+from loadtests.scenarios.child import end, start
 from loadtests.scenarios.counters import read_metrics, readings
 from loadtests.scenarios.errors import LoadTestError
 from loadtests.scenarios.figures import Figures
@@ -164,14 +164,12 @@ def _load(
     }
     log = folder / "locust.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = start(
             _command(target, processes, folder),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=ending_with_us(),
         )
     watch = sampling(_watched(target.stage, process.pid)) if target.stage else nullcontext()
     with watch as samples:

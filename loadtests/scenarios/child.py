@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +75,12 @@ def running(
     """Run `python -m command` for the time of the block; its errors go to `folder`."""
     log = folder / f"{name}.log"
     with log.open("wb") as errors:
-        process = subprocess.Popen(
+        process = start(
             [sys.executable, "-m", *command],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=errors,
             bufsize=0,  # a line is read byte by byte, nothing may be held back
-            start_new_session=True,  # Ctrl-C is ours to handle, and ends it through `end`
-            preexec_fn=ending_with_us(),
         )
     try:
         yield Child(name, process, log)
@@ -91,6 +89,31 @@ def running(
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def start(command: Sequence[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends when we die; `how` is for `Popen`.
+
+    Ctrl-C and SIGTERM wait until it is there.  Around a fork Python runs hooks, and what a signal's
+    handler raises in one of them is printed and forgotten: we would run on.
+    """
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        process = subprocess.Popen(
+            command,
+            start_new_session=True,  # Ctrl-C is ours to handle, and ends it through `end`
+            preexec_fn=_beginning(waiting),
+            **how,
+        )
+    finally:
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, waiting)  # raises what has waited
+        except KeyboardInterrupt:
+            if process is not None:
+                end(process)
+            raise
+    return process
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -104,12 +127,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def ending_with_us() -> Callable[[], Any] | None:
-    """What a child calls first: end me when my parent dies."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl  # loaded here: little is safe to do between fork and exec
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _beginning(mask: Iterable[int]) -> Callable[[], None]:
+    """What a child does first: wait for signals as we did, and end when its parent dies."""
+    # Loaded here: little is safe to do between fork and exec.
+    prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+
+    def begin() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return begin
 
 
 def _output(process: subprocess.Popen[bytes]) -> IO[bytes]:
