@@ -7,22 +7,25 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from locust import LoadTestShape, events
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 from locust.stats import StatsEntry
 
 from loadtests.scenarios.figures import Failure, Figures, Kind
+from loadtests.scenarios.reports import LastReports
 from loadtests.scenarios.tally import Told
 from loadtests.scenarios.users import PLAN, TALLY, USERS, ChangeUser, StreamUser
 
 STARTS_PER_S: Final = 100
 ENDS_PER_S: Final = 10_000  # all at once: each ends after what it is doing
 _TOLD: Final = "tally"
+REPORTS: Final = LastReports()
 
 _USERS: Final = tuple(USERS[kind] for kind in PLAN.kinds if kind in USERS)
 StreamUser.fixed_count = PLAN.streams
@@ -51,7 +54,15 @@ class PlannedShape(LoadTestShape):
         # Without it only a single process lets its users finish: several are told to quit, and
         # half a second later nobody listens to what they tell.
         users = self.get_current_user_count()  # type: ignore[no-untyped-call]  # Locust's own
-        return (0, ENDS_PER_S) if users else None
+        over = not users and REPORTS.complete(_processes(self.runner), time.monotonic())
+        return None if over else (0, ENDS_PER_S)
+
+
+def _processes(runner: Runner | None) -> list[str]:
+    """Those that report to this one."""
+    if not isinstance(runner, MasterRunner):
+        return []
+    return [each.id for each in runner.clients.all if each.state != STATE_MISSING]
 
 
 @events.report_to_master.add_listener  # type: ignore[untyped-decorator]  # Locust's own
@@ -63,6 +74,7 @@ def on_report_to_master(client_id: str, data: dict[str, Any]) -> None:
 @events.worker_report.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def on_worker_report(client_id: str, data: dict[str, Any]) -> None:
     """Add up what another process has told."""
+    REPORTS.on_report(client_id)
     if _TOLD in data:
         TALLY.add(msgspec.convert(data[_TOLD], Told))
 
