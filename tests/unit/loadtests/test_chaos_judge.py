@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from loadtests.chaos.asks import End, Kind, Outcome
-from loadtests.chaos.judge import judge
+from loadtests.chaos.judge import SLACK_DESCRIPTORS, judge
 from loadtests.chaos.load import Ends
 from loadtests.chaos.resources import Growth, Holding, Row, ended, growth
 
@@ -53,7 +53,7 @@ def test_a_run_without_answers_or_without_faults_proves_nothing() -> None:
 
 
 def test_what_is_left_in_flight_or_open_or_has_ended_misses_a_bar() -> None:
-    more = {"worker w0": Holding(1, 40 * MB, 34)}
+    more = {"worker w0": Holding(1, 40 * MB, REST["worker w0"].descriptors + SLACK_DESCRIPTORS + 1)}
     assert missed(good(), gauges={"in flight": 1.0}) == {"gauge in flight"}
     assert missed(good(), rest=(REST, more)) == {"descriptors of worker w0 at rest"}
     assert missed(good(), ended=["worker w1"]) == {"processes that ended"}
