@@ -149,13 +149,22 @@ def test_a_short_one_ends_by_itself_and_says_what_it_has_not_shown() -> None:
         assert demo.left_files() == []
 
 
+class _UntilTheVerdict(io.StringIO):
+    """A reader who has seen enough then."""
+
+    def write(self, text: str, /) -> int:
+        if "Story:" in text:
+            signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
 def test_a_story_that_goes_otherwise_is_an_error() -> None:
     bad = (Act("v2", Action.ABORTED), Act("v3", Action.ABORTED))  # but v2 is good
     scenario = replace(CANARY, acts=bad, walk=(50, 100))
-    out = Console(file=io.StringIO(), width=80)
+    out = Console(file=_UntilTheVerdict(), width=80)
     others = children()
     with pytest.raises(StoryError, match=r"v2 ended with rollout\.promoted"):
-        run(scenario, 24.0, out)
+        run(scenario, 120.0, out)
     assert isinstance(out.file, io.StringIO)
     assert "Story: NOT as it should be: v2 ended with rollout.promoted" in out.file.getvalue()
     assert "release: v3" not in out.file.getvalue()

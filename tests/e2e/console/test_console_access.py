@@ -31,7 +31,7 @@ FAINT: Final = "pageChecks.faint()"
 TOO_WIDE: Final = "pageChecks.tooWide()"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # as the router
 def _something_to_see(console: Console) -> None:
     """A rollout on its way and one that was given up: at rest, pages hide half of their parts."""
     console.start("seen")

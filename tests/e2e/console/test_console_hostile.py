@@ -14,7 +14,7 @@ SHOWN: Final = "<img src=x onerror="
 """As a reader sees it where it has stayed text."""
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # as the router
 def _pairs(console: Console) -> None:
     """Answers and prompts that were recorded, and weights that are held for a hostile reason."""
     for _ in range(3):

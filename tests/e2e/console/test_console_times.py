@@ -14,7 +14,7 @@ from tests.support.consoles import Console
 DATED: Final = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # as the router
 def _past(console: Console) -> None:
     """Entries, an analysis, weights that are held for an hour, and a recorded pair."""
     console.start("dated")
