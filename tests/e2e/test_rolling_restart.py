@@ -6,7 +6,8 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -48,13 +49,27 @@ def configuration(engines: dict[str, EngineProcess], *servers: str, **server: An
     return document(route(v1=engines["fast"].url), text, drainSeconds=30, **server)
 
 
+@contextmanager
+def both(engines: dict[str, EngineProcess], folder: Path) -> Iterator[RouterProcess]:
+    # The delay is for balancers to notice an end; a replaced worker does without.
+    config = configuration(engines, "a", "b", drainDelaySeconds=2)
+    with running_router(folder, config) as router:
+        yield router
+
+
 @pytest.fixture(scope="module")
 def router(
     tmp_path_factory: pytest.TempPathFactory, engines: dict[str, EngineProcess]
 ) -> Iterator[RouterProcess]:
-    # The delay is for balancers to notice an end; a replaced worker does without.
-    config = configuration(engines, "a", "b", drainDelaySeconds=2)
-    with running_router(tmp_path_factory.mktemp("router"), config) as router:
+    with both(engines, tmp_path_factory.mktemp("router")) as router:
+        yield router
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, engines: dict[str, EngineProcess]) -> Iterator[RouterProcess]:
+    """A router of one test, which counts everything or ends it."""
+    with both(engines, tmp_path) as router:
+        router.wait_ready()
         yield router
 
 
@@ -176,10 +191,8 @@ def coming(router: RouterProcess) -> list[psutil.Process]:
 # -- rolling restarts --------------------------------------------------------------------------
 
 
-async def test_a_rolling_restart_fails_no_request_and_cuts_no_stream(
-    router: RouterProcess,
-) -> None:
-    await has_settled(router)
+async def test_a_rolling_restart_fails_no_request_and_cuts_no_stream(fresh: RouterProcess) -> None:
+    router = fresh
     before = pids(router)
     counted: list[float] = []
     idle = [await kept_connection(router) for _ in range(4)]
@@ -306,13 +319,13 @@ async def test_sighup_under_load_fails_no_request_and_streams_of_a_removed_endpo
     assert engines["b"].stats()["by_outcome"].get("cancelled", 0) == 0
 
 
-# -- end: the last test, because the module's router ends with it ------------------------------
+# -- end ---------------------------------------------------------------------------------------
 
 
 async def test_requests_in_flight_at_sigterm_are_answered_and_told_that_the_connection_closes(
-    router: RouterProcess, engines: dict[str, EngineProcess]
+    fresh: RouterProcess, engines: dict[str, EngineProcess]
 ) -> None:
-    await has_settled(router)
+    router = fresh
     port = int(router.traffic.rpartition(":")[2])
     clients = [await RawClient.connect(port) for _ in range(8)]
     for client in clients:  # kept alive, so that each is an old connection when it counts
@@ -320,7 +333,6 @@ async def test_requests_in_flight_at_sigterm_are_answered_and_told_that_the_conn
         assert (answer.status, answer.field("connection")) == (200, None)
     for client in clients[:6]:
         await client.send(post(TEXT, {**STREAM, "stream": False, "max_tokens": 100}))
-    # Which of the two have them depends on whether the test that takes one away ran before.
     await eventually(lambda: sum(engines[name].stats()["active"] for name in "ab") == 6)
     router.signal(signal.SIGTERM)
     await eventually(lambda: "drains" in router.log)

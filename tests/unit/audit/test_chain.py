@@ -187,7 +187,9 @@ def test_every_edit_of_every_field_is_found_where_it_was_made(
     field = data.draw(st.sampled_from(Entry.__struct_fields__))
     value = data.draw(NEW_VALUES[field])
     edited = msgspec.structs.replace(entries[at], **{field: value})
-    assume(msgspec.json.encode(edited) != msgspec.json.encode(entries[at]))
+    # The order of names is no content (RFC 8259 §4).
+    written, stood = (msgspec.json.encode(one, order="sorted") for one in (edited, entries[at]))
+    assume(written != stood)
     tampered = [*entries[:at], edited, *entries[at + 1 :]]
     assert fault(tampered, head_of(entries[-1])).sequence == at + 1
 
