@@ -7,13 +7,13 @@ two versions that share 95 / 5, keep-alive to the upstream, no access log, one w
 
 import json
 import os
-import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from loadtests.bench import payloads
+from loadtests.ports import free_port
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
@@ -59,9 +59,7 @@ class Proxy(Protocol):
 
 def free_address() -> Address:
     """Return a loopback address that nobody listens on at this moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return Address("127.0.0.1", sock.getsockname()[1])
+    return Address("127.0.0.1", free_port())
 
 
 # Unlimited keepalive_requests on both sides: the default of 1 000 would reconnect each

@@ -9,7 +9,6 @@ import argparse
 import datetime
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psutil
 
+from loadtests.ports import free_port
 from loadtests.scenarios.child import end, start
 from loadtests.scenarios.counters import read_metrics, readings
 from loadtests.scenarios.errors import LoadTestError
@@ -195,7 +195,7 @@ def _command(target: Target, processes: int, folder: Path) -> list[str]:
     ]
     if processes > 1:
         # Its default is one fixed port on all addresses of this machine.
-        port = _free_port()
+        port = free_port()
         options += [
             f"--processes={processes}",
             "--master-bind-host=127.0.0.1",
@@ -203,13 +203,6 @@ def _command(target: Target, processes: int, folder: Path) -> list[str]:
             f"--master-port={port}",
         ]
     return [sys.executable, "-m", "locust", *options]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _watched(stage: Stage, locust: int) -> Callable[[], Mapping[str, int]]:

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from tests.support.prometheus import _free_port, _wait_ready
+from loadtests.ports import free_port
+from tests.support.prometheus import wait_ready
 
 JOB: Final = "router"
 SELECTOR: Final = f'job="{JOB}"'
@@ -77,7 +78,7 @@ def running(
     }
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
     (directory / "rules.yml").write_text(yaml.safe_dump(rules or {"groups": []}))
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         "prometheus",
         f"--config.file={directory}/prometheus.yml",
@@ -89,7 +90,7 @@ def running(
         process = subprocess.Popen(command, stdout=log, stderr=log)
     server = Prometheus(f"http://{address}")
     try:
-        _wait_ready(process, f"http://{address}", directory / "prometheus.log")
+        wait_ready(process, f"http://{address}", directory / "prometheus.log")
         yield server
     finally:
         server.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import httpx
 import pytest
 import yaml
 
+from loadtests.ports import free_port
 from router import __version__
 from tests.container.base import base_image, pip_configuration, proxies
 from tests.container.engine import DockerEngine, NoEngineError, running_engine
@@ -145,7 +145,7 @@ def router(
     engine: DockerEngine, image: str, directory: Path, model_servers: dict[str, str]
 ) -> Iterator[tuple[Running, str, str]]:
     """The router between them, with its traffic and admin URLs."""
-    admin = f"127.0.0.1:{_free_port()}"
+    admin = f"127.0.0.1:{free_port()}"
     document = {
         "server": {"listen": "127.0.0.1:0", "admin": admin, "workers": 2, "drainSeconds": 30},
         "store": "sqlite:///var/lib/inference-router/state.db",
@@ -250,9 +250,3 @@ def test_sigterm_lets_an_open_stream_finish_and_ends_with_0(
         assert read_events(received)[-1] == "[DONE]"
         assert len(read_events(received)) > 150
         assert running.state()["ExitCode"] == 0
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from loadtests.ports import free_port
 from tests.support.engines import EngineProcess, running_engine
 from tests.support.routers import RouterProcess, document, route, running_router
 
@@ -293,11 +294,16 @@ def test_a_stream_that_runs_when_the_router_is_told_to_end_is_finished(
         assert router.wait_ended() == 0
 
 
-def test_new_connections_are_refused_once_the_router_has_ended(router: RouterProcess) -> None:
-    router.signal(signal.SIGTERM)
-    assert router.wait_ended() == 0
-    with pytest.raises(httpx.ConnectError):
-        ask(router)
+def test_new_connections_are_refused_once_the_router_has_ended(
+    tmp_path: Path, engine: EngineProcess
+) -> None:
+    # No port that the kernel chose: another test's server may get it a moment later.
+    config = document(route(v1=engine.url), listen=f"127.0.0.1:{free_port()}")
+    with running_router(tmp_path, config) as router:
+        router.signal(signal.SIGTERM)
+        assert router.wait_ended() == 0
+        with pytest.raises(httpx.ConnectError):
+            ask(router)
 
 
 def test_not_ready_while_draining(tmp_path: Path, engine: EngineProcess) -> None:

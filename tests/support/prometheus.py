@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import yaml
+
+from loadtests.ports import free_port
 
 START_DEADLINE_S: Final = 30.0
 
@@ -31,7 +32,7 @@ def running_prometheus(directory: Path, *targets: str, every: str = "1s") -> Ite
     }
     directory.mkdir(exist_ok=True)
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = [
         "prometheus",
         f"--config.file={directory}/prometheus.yml",
@@ -42,14 +43,19 @@ def running_prometheus(directory: Path, *targets: str, every: str = "1s") -> Ite
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _wait_ready(process, f"http://{address}", directory / "prometheus.log")
+        wait_ready(process, f"http://{address}", directory / "prometheus.log")
         yield f"http://{address}"
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait until a Prometheus answers.
+
+    Raises:
+        RuntimeError: it has ended, or takes too long.
+    """
     deadline = time.monotonic() + START_DEADLINE_S
     while True:
         try:
@@ -60,11 +66,3 @@ def _wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"Prometheus does not start: {log.read_text()}")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    # Prometheus cannot be asked which port the kernel gave it.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
