@@ -29,18 +29,26 @@ help:
 	@echo 'make changelog   CHANGELOG.md from changes/'
 
 # A stamp is younger than pyproject.toml when its Python packages are there: those of the router,
-# which a demo needs, and those of its developers.
+# which a demo needs, or all of them.
+# setuptools warns that a folder may be called like the package, which `router/` is.
+PIP_INSTALL := PYTHONWARNINGS=ignore::UserWarning $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The pip that comes with Python 3.11 takes twice as long to choose among versions.
+VENV = test -x $(BIN)/python || { $(PYTHON) -m venv .venv; $(PIP_INSTALL) --upgrade pip || true; }
+
 .venv/.router: pyproject.toml
 	@.ci/debian-packages python3-venv:ensurepip
 	@echo '== Python packages of the router into .venv'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(VENV)
+	@$(PIP_INSTALL) --editable .
 	@touch $@
 
-.venv/.installed: pyproject.toml | .venv/.router
-	@echo '== Python packages of its developers into .venv'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+# Most of what developers need is never run: it is compiled when it is first used.
+.venv/.installed: pyproject.toml
+	@.ci/debian-packages python3-venv:ensurepip
+	@echo '== Python packages of the router and of its developers into .venv'
+	@$(VENV)
+	@$(PIP_INSTALL) --no-compile --editable '.[dev]'
+	@touch .venv/.router $@
 
 # helm and kubectl for the chart's tests.
 .venv/bin/helm: .ci/helm .ci/helm.txt | .venv/.installed
@@ -90,7 +98,7 @@ chaos: .venv/.installed
 # atheris only here: plain tests replay the corpus without it.
 fuzz: .venv/.installed
 	@$(BIN)/python -c 'import atheris' 2>/dev/null || { echo '== atheris into .venv'; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'; }
+	  $(PIP_INSTALL) 'atheris>=3'; }
 	$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 bench: .venv/.installed
