@@ -33,7 +33,7 @@ help:
 # setuptools warns that a folder may be called like the package, which `router/` is.
 PIP_INSTALL := PYTHONWARNINGS=ignore::UserWarning $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The pip that comes with Python 3.11 takes twice as long to choose among versions.
-VENV = test -x $(BIN)/python || { $(PYTHON) -m venv .venv; $(PIP_INSTALL) --upgrade pip || true; }
+VENV = test -x $(BIN)/python || { $(PYTHON) -m venv .venv && { $(PIP_INSTALL) --upgrade pip || true; }; }
 
 .venv/.router: pyproject.toml
 	@.ci/debian-packages python3-venv:ensurepip

@@ -138,6 +138,7 @@ def call(case: schemathesis.Case[Any], served: str, role: str) -> None:
         assert answer.status_code == (404 if nowhere else 403)
 
 
+# One function for each role: schemathesis makes a test of it for each operation.
 @of_admin.parametrize()
 @searched(OF_ADMIN)
 def test_every_call_of_an_admin_is_answered_as_described(

@@ -51,7 +51,7 @@ def running_prometheus(directory: Path, *targets: str, every: str = "1s") -> Ite
 
 
 def wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Wait until a Prometheus answers.
+    """Poll until a Prometheus answers: it tells nobody that it is ready.
 
     Raises:
         RuntimeError: it has ended, or takes too long.

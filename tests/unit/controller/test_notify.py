@@ -191,10 +191,12 @@ async def test_what_fails_is_tried_again_with_back_off_and_its_url_is_not_logged
         await (broken if seen < 4 else OK)(call)
 
     server = await upstreams.start(replies=replies)
-    notifier.configure([to(server, timeout="300ms" if "0.3" in said else "5s")])
+    impatient = "0.3" in said
+    notifier.configure([to(server, timeout="300ms" if impatient else "5s")])
     notifier.tell(news())
     await settled(notifier, delivered=1)
-    assert rests.lengths[:3] == [1.0, 2.0, 4.0]  # on a busy machine an answer may be late, too
+    # On a busy machine a good answer may take longer than 300 ms too, and is asked for again.
+    assert rests.lengths[: 3 if impatient else None] == [1.0, 2.0, 4.0]
     assert said in caplog.text
     for secret in (PATH, str(server.port)):
         assert secret not in caplog.text

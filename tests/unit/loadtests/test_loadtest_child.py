@@ -19,7 +19,7 @@ STORY = """
 
     signal.signal(signal.SIGTERM, interrupt)
     os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.{name}))
-    try:
+    try:  # a child that would outlive the test, if it is not ended
         start([sys.executable, "-c", "import time; time.sleep(60)"])
     except KeyboardInterrupt:
         try:
